@@ -1,0 +1,5 @@
+import sys
+
+from HiDiffRefineLib.cli.main import main
+
+sys.exit(main())

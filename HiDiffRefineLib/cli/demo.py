@@ -1,0 +1,85 @@
+"""make demo: both hippocampi of the MNI152 template, or a user's own image, segmented, refined and shown."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.errors import HiDiffRefineError
+from HiDiffRefineLib.inference.roi import RegionOfInterest
+
+OUTPUT = Path("demo")
+# Middle of either hippocampus in the MNI152 template, RAS mm, and half the side of the cube around it.
+HIPPOCAMPI = (RegionOfInterest((-28, -21, -16), 25), RegionOfInterest((28, -21, -16), 25))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the demo; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make demo")
+    parser.add_argument("--input", type=Path, help="an image of your own")
+    parser.add_argument("--bundle", default="hippocampus-mr")
+    options = parser.parse_args(arguments)
+    try:
+        demo(options.input, options.bundle)
+    except HiDiffRefineError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def demo(image: Path | None, name: str) -> None:
+    """Segments and refines one image; writes prior, refined mask and a picture of both."""
+    from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.cli.picture import save_picture
+    from HiDiffRefineLib.inference.models import choose_device
+    from HiDiffRefineLib.inference.pipeline import Pipeline, segment
+    from HiDiffRefineLib.volumes.read import read_volume
+    from HiDiffRefineLib.volumes.write import write_segmentation
+
+    OUTPUT.mkdir(exist_ok=True)
+    regions = ()
+    if image is None:
+        image, regions = template(), HIPPOCAMPI
+    pipeline = Pipeline(load_bundle(name), choose_device())
+    volume = read_volume(image)
+    masks = {}
+    for what, prior_only in (("prior", True), ("refined", False)):
+        started = time.monotonic()
+        with progress_bar() as progress:
+            masks[what], _ = segment(pipeline, volume, regions, prior_only=prior_only, progress=progress)
+        path = OUTPUT / f"{volume.name}_{what}.seg.nrrd"
+        write_segmentation(path, masks[what], volume.ijk_to_ras, pipeline.bundle.labels)
+        print(f"{what:<8} {time.monotonic() - started:5.1f} s on {pipeline.device}  {path}")
+    changed = np.count_nonzero(masks["prior"] != masks["refined"])
+    print(f"The refiner changed {changed} of {np.count_nonzero(masks['prior'])} voxels of the prior.")
+    picture = OUTPUT / f"{volume.name}.png"
+    save_picture(picture, volume, masks["prior"], masks["refined"], pipeline.bundle.labels)
+    print(f"picture  {picture.resolve()}")
+    print("Drag the .seg.nrrd and the image into 3D Slicer to look at them there.")
+    validation = pipeline.bundle.settings["validation"]
+    if validation:
+        dice = ", ".join(
+            f"{row} {figures['dice']['mean']:.3f}" for row, figures in validation["rows"].items()
+        )
+        print(f"How good it is on cases it has not seen ({validation['split']}): Dice {dice}.")
+    if pipeline.bundle.research_only:
+        print("This model is for research use only: see its LICENSE.")
+
+
+def template() -> Path:
+    """The T1 template that the nilearn wheel carries, stored as a file: MNI152, 1 mm, brain only."""
+    from nilearn.datasets import load_mni152_template
+
+    path = OUTPUT / "mni152_t1.nii.gz"
+    load_mni152_template(resolution=1).to_filename(path)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""evaluate: how good a bundle is on cases with known labels."""
+
+import json
+from pathlib import Path
+
+from HiDiffRefineLib.cli.progress import progress_bar
+
+
+def add_to(commands) -> None:
+    """Adds this command to the parser."""
+    parser = commands.add_parser("evaluate", help="measure a bundle on cases with known labels")
+    parser.add_argument("--bundle", required=True, help="name of a model bundle, or its folder")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds images/ and labels/")
+    parser.add_argument("--cases", nargs="+", metavar="NAME", help="only these (file names without suffix)")
+    parser.add_argument("--steps", type=int, help="reverse steps of the refiner (default: the bundle's)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.set_defaults(run=run)
+
+
+def run(options) -> None:
+    """Prints the table of all rows, and writes the JSON."""
+    from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.evaluation.run import evaluate
+    from HiDiffRefineLib.evaluation.table import format_table
+    from HiDiffRefineLib.inference.models import choose_device
+    from HiDiffRefineLib.inference.pipeline import Pipeline
+
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    with progress_bar() as progress:
+        result = evaluate(pipeline, options.data, options.cases, options.steps, progress)
+    print(format_table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,0 +1,40 @@
+"""Commands, their arguments, and how errors reach the user."""
+
+import argparse
+import sys
+
+from HiDiffRefineLib.cli import bundles, evaluate, segment, train
+from HiDiffRefineLib.errors import HiDiffRefineError
+
+COMMANDS = (bundles, segment, evaluate, train)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0 done, 1 refused with a sentence, 130 stopped by Ctrl+C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m HiDiffRefineLib", description="Segment and refine volumes."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    options = parser.parse_args(_with_bound_regions(sys.argv[1:] if arguments is None else arguments))
+    try:
+        options.run(options)
+    except HiDiffRefineError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. Nothing was written.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _with_bound_regions(arguments: list[str]) -> list[str]:
+    """--roi -28,... as --roi=-28,..., which argparse would take for an option."""
+    bound = []
+    for argument in arguments:
+        if bound and bound[-1] == "--roi":
+            bound[-1] = f"--roi={argument}"
+        else:
+            bound.append(argument)
+    return bound

@@ -1,0 +1,104 @@
+"""A picture of prior and refined mask over the image."""
+
+from pathlib import Path
+
+import numpy as np
+
+from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.sampling import resample, resample_labelmap
+from HiDiffRefineLib.volumes.labels import Label
+from HiDiffRefineLib.volumes.volume import Volume
+
+# Pixels of a view along its longer side.
+PIXELS = 320
+VIEWS = {
+    "axial": (1, 2),
+    "coronal": (0, 2),
+    "sagittal": (0, 1),
+}  # rows, columns of a (k, j, i) = (S, A, R) grid
+
+
+def save_picture(
+    path: Path, volume: Volume, prior: np.ndarray, refined: np.ndarray, labels: list[Label]
+) -> None:
+    """Axial, coronal and sagittal views through every separate part of the segmentation.
+
+    Args:
+        path: .png file.
+        volume: the image.
+        prior, refined: labelmaps (k, j, i); the prior is drawn dashed.
+        labels: whose colours are drawn.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
+
+    parts = _sides(volume, (prior > 0) | (refined > 0))
+    figure, axes = plt.subplots(
+        len(parts), 3, figsize=(12, 4.1 * len(parts)), squeeze=False, facecolor="black"
+    )
+    for row, bounds in zip(axes, parts, strict=True):
+        extent = (bounds[1] - bounds[0]).max() * 1.5
+        spacing = extent / PIXELS
+        grid = centered_grid(bounds.mean(0), (PIXELS,) * 3, (spacing,) * 3)
+        for axis, (name, plane) in zip(row, VIEWS.items(), strict=True):
+            _draw(axis, name, plane, grid, volume, prior, refined, labels)
+    present = [label for label in labels if (refined == label.value).any() or (prior == label.value).any()]
+    handles = [Line2D([], [], color=np.array(label.color) / 255, label=label.name) for label in present]
+    handles.append(Line2D([], [], color="white", linestyle=":", label="prior"))
+    figure.legend(
+        handles=handles, loc="lower center", ncols=6, labelcolor="white", facecolor="black", fontsize=9
+    )
+    figure.subplots_adjust(0.01, 0.12 / len(parts), 0.99, 0.97, 0.02, 0.08)
+    figure.savefig(path, dpi=90, facecolor="black")
+    plt.close(figure)
+
+
+def _draw(axis, name, plane, grid: Grid, volume, prior, refined, labels) -> None:
+    """One view: the slice of `grid` through its middle, the patient's right on the left."""
+    import torch
+
+    (normal,) = {0, 1, 2} - set(plane)
+    shape = list(grid.shape_kji)
+    shape[normal] = 1
+    slab = centered_grid(grid.center_ras, shape, grid.spacing_kji)
+    image = resample(torch.from_numpy(volume.array.astype(np.float32))[None], volume.ijk_to_ras, slab)[
+        0
+    ].numpy()
+    image = np.squeeze(image, normal)
+    low, high = np.percentile(image, [1, 99.5])
+    axis.imshow(image, cmap="gray", origin="lower", vmin=low, vmax=max(high, low + 1))
+    for labelmap, style in ((prior, ":"), (refined, "-")):
+        part = np.squeeze(resample_labelmap(labelmap, volume.ijk_to_ras, slab), normal)
+        for label in labels:
+            if (part == label.value).any():
+                color = [np.array(label.color) / 255]
+                axis.contour(part == label.value, [0.5], colors=color, linestyles=style, linewidths=1.3)
+    if name != "sagittal":
+        axis.invert_xaxis()
+    axis.set_title(
+        f"{name}, {('R', 'A', 'S')[2 - normal]} = {grid.center_ras[2 - normal]:.0f} mm", color="white"
+    )
+    axis.set_axis_off()
+
+
+def _sides(volume: Volume, mask: np.ndarray) -> list[np.ndarray]:
+    """Boxes in RAS mm, left first, of a paired segmentation whose halves lie apart; else one box of all."""
+    if not mask.any():
+        return [Grid(mask.shape, volume.ijk_to_ras).bounds_ras()]
+    bounds = object_bounds_ras(mask, volume.ijk_to_ras)
+    ijk = np.argwhere(mask)[:, ::-1]
+    right = (ijk @ volume.ijk_to_ras[:3, :3].T + volume.ijk_to_ras[:3, 3])[:, 0]
+    middle = bounds[:, 0].mean()
+    gap = np.abs(right - middle).min()
+    if gap < 5:
+        return [bounds]
+    halves = []
+    for half in (right < middle, right > middle):
+        part = np.zeros_like(mask)
+        part[tuple(np.argwhere(mask)[half].T)] = True
+        halves.append(object_bounds_ras(part, volume.ijk_to_ras))
+    return halves

@@ -1,0 +1,18 @@
+"""A progress bar for work that reports its share done."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[float, str], None]]:
+    """Shows a bar on stderr; call what it gives with the share done (0…1) and a few words."""
+    with tqdm(total=100, bar_format="{desc:<32} {percentage:3.0f} % |{bar}| {elapsed}", leave=True) as bar:
+
+        def report(share: float, what: str) -> None:
+            bar.set_description_str(what, refresh=False)
+            bar.update(100 * share - bar.n)
+
+        yield report

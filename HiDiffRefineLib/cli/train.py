@@ -1,0 +1,39 @@
+"""train CONFIG: pack data, train a network."""
+
+from pathlib import Path
+
+from HiDiffRefineLib.errors import ConfigError
+
+
+def add_to(commands) -> None:
+    """Adds this command to the parser."""
+    parser = commands.add_parser("train", help="train a network from a JSON configuration")
+    parser.add_argument("config", type=Path, help="for instance models/abdomen-ct/configs/train.json")
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="override fields")
+    parser.add_argument(
+        "--pack", type=Path, metavar="DIR", help="only pack DIR (images/, labels/) into the config's archive"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options) -> None:
+    """Trains, or packs data for training."""
+    # torch and lightning load only when they are needed.
+    from HiDiffRefineLib.training.collaborate import train_collaboration
+    from HiDiffRefineLib.training.config import read_config
+    from HiDiffRefineLib.training.refiner import train_refiner
+    from HiDiffRefineLib.training.segmentor import train_segmentor
+
+    config = read_config(options.config, options.set)
+    if options.pack:
+        from HiDiffRefineLib.bundles.bundle import load_bundle
+        from HiDiffRefineLib.training.cases import read_folder, save_cases
+
+        intensity = load_bundle(config.bundle).settings["intensity"]
+        save_cases(Path(config.cases[0]), read_folder(options.pack, intensity))
+        return
+    tasks = {"segmentor": train_segmentor, "plain_refiner": train_refiner, "refiner": train_refiner}
+    tasks["collaborate"] = train_collaboration
+    if config.task not in tasks:
+        raise ConfigError(f"There is no training task '{config.task}'.", f"Choose one of {', '.join(tasks)}.")
+    tasks[config.task](config)

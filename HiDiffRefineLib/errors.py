@@ -1,0 +1,27 @@
+"""The one exception family of HiDiffRefine."""
+
+
+class HiDiffRefineError(Exception):
+    """Something a user can understand and mend.
+
+    Args:
+        message: one sentence that says what is wrong, in a clinician's words.
+        remedy: one sentence that says what to do about it.
+    """
+
+    def __init__(self, message: str, remedy: str = ""):
+        super().__init__(f"{message} {remedy}".strip())
+        self.message = message
+        self.remedy = remedy
+
+
+class VolumeError(HiDiffRefineError):
+    """An image or labelmap that cannot be used."""
+
+
+class BundleError(HiDiffRefineError):
+    """A model bundle that is missing, damaged or wrong for the job."""
+
+
+class ConfigError(HiDiffRefineError):
+    """A training configuration or command-line value that makes no sense."""

@@ -1,0 +1,1 @@
+"""How good a bundle is: figures, tables, and where they are kept."""

@@ -1,0 +1,1 @@
+"""Affines, grids and resampling: where things are, in RAS millimetres."""

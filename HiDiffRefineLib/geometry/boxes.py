@@ -1,0 +1,41 @@
+"""Boxes of voxels: the part of a grid that a region in space touches."""
+
+from itertools import product
+
+import numpy as np
+
+from HiDiffRefineLib.geometry.grids import Grid
+
+
+def object_bounds_ras(mask: np.ndarray, ijk_to_ras: np.ndarray, share: float = 0.999) -> np.ndarray:
+    """Box (2, 3) RAS mm around the voxels of a mask, stray ones left out.
+
+    Args:
+        mask: (k, j, i) bool, not empty.
+        ijk_to_ras: 4×4 of the mask's grid.
+        share: part of the voxels that the box must hold along each axis, so that a few islands far away
+            don't blow it up.
+    """
+    ijk = np.argwhere(mask)[:, ::-1]
+    points = ijk @ ijk_to_ras[:3, :3].T + ijk_to_ras[:3, 3]
+    half_voxel = np.abs(ijk_to_ras[:3, :3]).sum(1) / 2
+    tail = (1 - share) / 2
+    low, high = np.quantile(points, [tail, 1 - tail], axis=0, method="nearest")
+    return np.stack([low - half_voxel, high + half_voxel])
+
+
+def voxel_box(grid: Grid, bounds_ras: np.ndarray) -> tuple[slice, slice, slice]:
+    """Slices (k, j, i) of the voxels of `grid` whose centres can lie inside the box (2, 3) in RAS mm."""
+    corners = np.array([(*c, 1.0) for c in product(*bounds_ras.T)])
+    ijk = (corners @ np.linalg.inv(grid.ijk_to_ras).T)[:, :3]
+    low = np.floor(ijk.min(0)).astype(int)[::-1]
+    high = np.ceil(ijk.max(0)).astype(int)[::-1] + 1
+    low, high = np.clip([low, high], 0, grid.shape_kji)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def part_of(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    """The grid of a box of voxels of `grid`."""
+    ijk_to_ras = grid.ijk_to_ras.copy()
+    ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ np.array([s.start for s in box[::-1]], float)
+    return Grid(tuple(s.stop - s.start for s in box), ijk_to_ras)

@@ -1,0 +1,1 @@
+"""Running a segmentor and the refiner on a volume."""

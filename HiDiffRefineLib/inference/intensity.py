@@ -1,0 +1,39 @@
+"""A bundle's intensity rule: from stored values to the 0…1 that networks see."""
+
+import numpy as np
+
+from HiDiffRefineLib.errors import VolumeError
+
+
+def intensity_range(values: np.ndarray, rule: dict) -> tuple[float, float]:
+    """The stored values that become 0 and 1.
+
+    Args:
+        values: for Hounsfield units the whole volume, whatever part of it is wanted, since only the whole
+            tells its units; for percentiles the part that is looked at.
+        rule: {"rule": "hu_window", "low", "high"}, a window in Hounsfield units, or {"rule": "percentiles",
+            "low", "high"}, since MR units mean nothing and single voxels can be a thousand times too bright.
+
+    Raises:
+        VolumeError: values that can't be Hounsfield units.
+    """
+    lowest, highest = float(values.min()), float(values.max())
+    if rule["rule"] == "percentiles":
+        low, high = np.percentile(values, [rule["low"], rule["high"]])
+        return (float(low), float(high)) if high > low else (lowest, highest)
+    if lowest >= 0 and highest <= 255:
+        # No CT lacks every value below water: this is an 8-bit display of the window.
+        return 0.0, 255.0
+    if lowest >= 0 and highest > rule["high"]:
+        raise VolumeError(
+            "This CT is not in Hounsfield units: it has no value below 0, not even in air.",
+            "Apply the rescale slope and intercept (often: subtract 1024), or load the DICOM series.",
+        )
+    return rule["low"], rule["high"]
+
+
+def scale(array: np.ndarray, low: float, high: float) -> np.ndarray:
+    """float32 of the array's shape: low…high as 0…1, clipped."""
+    # A region of interest in the air around a patient may be constant.
+    scaled = (array.astype(np.float32) - np.float32(low)) / np.float32((high - low) or 1)
+    return np.clip(scaled, 0, 1)

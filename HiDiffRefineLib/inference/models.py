@@ -1,0 +1,34 @@
+"""Networks of a bundle, ready to run on a device."""
+
+import torch
+from torch import nn
+
+from HiDiffRefineLib.bundles import Bundle, load_into, load_weights
+from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.networks import build_network
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes a CUDA GPU, then Apple's, then the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, there in present.items() if there)
+    if not present.get(name, False):
+        there = ", ".join(kind for kind, yes in present.items() if yes)
+        raise ConfigError(f"There is no device '{name}' that torch can use here.", f"Choose auto or {there}.")
+    return torch.device(name)
+
+
+def load_network(bundle: Bundle, key: str, device: torch.device) -> nn.Module:
+    """A network of a bundle with its checked weights, in evaluation mode.
+
+    Raises:
+        BundleError: weights missing, damaged or not fitting.
+    """
+    network = build_network(*bundle.network(key))
+    load_into(network, load_weights(bundle, key), bundle)
+    return network.to(device, memory_format=torch.channels_last_3d).eval()

@@ -1,0 +1,169 @@
+"""The main job: a volume goes in, a prior mask and its refinement come out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from HiDiffRefineLib.bernoulli import BernoulliChain
+from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.geometry.boxes import part_of
+from HiDiffRefineLib.geometry.grids import Grid, covering_grid
+from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
+from HiDiffRefineLib.inference.intensity import intensity_range, scale
+from HiDiffRefineLib.inference.models import load_network
+from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_region
+from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
+from HiDiffRefineLib.volumes.volume import Volume
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A volume as the networks see it.
+
+    Args:
+        image: (1, k, j, i) float32 in 0…1 on the device.
+        grid: the image's own.
+        bounds_ras: (2, 3) RAS mm, where to segment.
+    """
+
+    image: torch.Tensor
+    grid: Grid
+    bounds_ras: np.ndarray
+
+
+@dataclass
+class Pipeline:
+    """Segmentor and refiner of a bundle on one device; networks load when first used."""
+
+    bundle: Bundle
+    device: torch.device
+    _networks: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def refiner_bundle(self) -> Bundle:
+        """The class-agnostic refiner that this bundle names."""
+        return load_bundle(self.bundle.settings["refiner"])
+
+    @property
+    def chain(self) -> BernoulliChain:
+        """The refiner's Bernoulli chain."""
+        settings = self.refiner_bundle.settings["chain"]
+        return BernoulliChain(settings["T"], settings["schedule"])
+
+    def network(self, key: str) -> torch.nn.Module:
+        """The network "segmentor", "refiner" or "plain_refiner"."""
+        if key not in self._networks:
+            bundle = self.bundle if key == "segmentor" else self.refiner_bundle
+            self._networks[key] = load_network(bundle, key, self.device)
+        return self._networks[key]
+
+    def scan(self, volume: Volume, roi: RegionOfInterest | None = None) -> Scan:
+        """The volume, or the part of it around a region of interest, normalised by the bundle's rule."""
+        rule, grid = self.bundle.settings["intensity"], Grid(volume.array.shape, volume.ijk_to_ras)
+        array, bounds, values = volume.array, grid.bounds_ras(), volume.array
+        if roi is not None:
+            box = roi.box(grid)
+            array, grid = array[box], part_of(grid, box)
+            bounds = np.stack(
+                [np.maximum(bounds[0], roi.bounds_ras()[0]), np.minimum(bounds[1], roi.bounds_ras()[1])]
+            )
+            if rule["rule"] == "percentiles":
+                values = array[roi.holds(grid)]
+        image = torch.from_numpy(scale(array, *intensity_range(values, rule)))[None]
+        return Scan(image.to(self.device), grid, bounds)
+
+    def prior(self, scan: Scan, progress: Callable[[float], None] = lambda share: None) -> Prior:
+        """The segmentor's class probabilities on the working grid."""
+        grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
+        network, labels = self.network("segmentor"), len(self.bundle.labels) + 1
+        patch = self.bundle.patch_size_kji
+        return run_segmentor(network, scan.image, scan.grid.ijk_to_ras, grid, patch, labels, progress)
+
+    def region(self, scan: Scan, prior: Prior, label: int) -> Region | None:
+        """Where a label is refined; None where the prior has none of it."""
+        patch = self.refiner_bundle.patch_size_kji
+        return segment_region(scan.image, scan.grid.ijk_to_ras, prior, label, patch)
+
+    def refined(self, scan: Scan, prior: Prior, label: int, steps: int, seed: int) -> LabelProbability | None:
+        """One label after the reverse steps, on the native grid."""
+        region = self.region(scan, prior, label)
+        if region is None:
+            return label_probability(prior, label, scan.grid)
+        *_, answer = reverse_steps(self.network("refiner"), self.chain, region, steps, seed)
+        return label_probability(prior, label, scan.grid, region, answer)
+
+
+def segment(
+    pipeline: Pipeline,
+    volume: Volume,
+    regions: Sequence[RegionOfInterest] = (),
+    steps: int | None = None,
+    seed: int = 0,
+    prior_only: bool = False,
+    progress: Callable[[float, str], None] = lambda share, what: None,
+) -> tuple[np.ndarray, list[LabelProbability]]:
+    """Segments and refines a volume.
+
+    Args:
+        regions: only there; none for the whole volume.
+        steps: reverse steps; None for the refiner's default.
+        seed: fixes the result on a device.
+        prior_only: leave the refiner out.
+        progress: called with the share done and what is being done.
+
+    Returns:
+        labelmap (k, j, i) uint8 and the labels' probabilities, both on the volume's grid.
+
+    Raises:
+        ConfigError: impossible steps or seed, or a bundle that is no segmentor.
+        VolumeError: a region outside the volume, or intensities that the bundle can't use.
+    """
+    if pipeline.bundle.kind != "segmentor":
+        raise ConfigError(f"'{pipeline.bundle.name}' is no segmentor.", "List them: bundles.")
+    if seed < 0:
+        raise ConfigError(f"The seed {seed} is negative.", "Choose 0 or more.")
+    if prior_only:
+        steps = 0
+    else:
+        steps = pipeline.refiner_bundle.settings["steps"] if steps is None else steps
+        most = pipeline.chain.steps
+        if not 1 <= steps <= most:
+            raise ConfigError(f"{steps} reverse steps are not possible.", f"Choose 1 to {most}.")
+        # A refiner that can't be loaded should say so before minutes of segmenting.
+        pipeline.network("refiner")
+    grid = Grid(volume.array.shape, volume.ijk_to_ras)
+    boxes = [roi.box(grid) for roi in regions]
+    if not regions:
+        maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress)
+        return compose(maps, grid.shape_kji), maps
+    labelmap, maps = np.zeros(grid.shape_kji, np.uint8), []
+    for n, (roi, box) in enumerate(zip(regions, boxes, strict=True)):
+
+        def share(done: float, what: str, n: int = n) -> None:
+            progress((n + done) / len(regions), what)
+
+        scan = pipeline.scan(volume, roi)
+        inside = roi.holds(scan.grid)
+        found = [part.within(inside) for part in _label_maps(pipeline, scan, steps, seed, share)]
+        part = compose(found, scan.grid.shape_kji)
+        labelmap[box][part > 0] = part[part > 0]
+        maps += [part.moved(box) for part in found]
+    return labelmap, maps
+
+
+def _label_maps(pipeline: Pipeline, scan: Scan, steps: int, seed: int, progress) -> list[LabelProbability]:
+    share = 0.6 if steps else 1.0
+    prior = pipeline.prior(scan, lambda done: progress(share * done, "segmenting"))
+    labels, maps = pipeline.bundle.labels, []
+    for n, label in enumerate(labels):
+        if steps:
+            progress(share + (1 - share) * n / len(labels), f"refining {label.name}")
+            maps.append(pipeline.refined(scan, prior, label.value, steps, seed))
+        else:
+            maps.append(label_probability(prior, label.value, scan.grid))
+    progress(1.0, "done")
+    return [found for found in maps if found is not None]

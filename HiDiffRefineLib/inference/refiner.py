@@ -1,0 +1,141 @@
+"""The refiner on one segment: its region, the reverse steps there, and the way back to the native grid."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
+from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.segmentor import Prior, autocast
+from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS, PRIOR_MARGIN, BernoulliRefiner
+
+# Voxels of context that a region keeps around its object on each side, (k, j, i).
+CONTEXT_KJI = (4, 12, 12)
+# The correction fades to nothing over this many voxels at the region's rim, so that no seam shows.
+FADE_KJI = (2, 4, 4)
+
+
+@dataclass(frozen=True)
+class Region:
+    """The part of space in which one segment is refined.
+
+    Args:
+        grid: along R, A, S; its spacing follows from the object's size.
+        image: (1, k, j, i) in 0…1.
+        prior: (1, k, j, i) the segment's probability, the chain's terminal law.
+    """
+
+    grid: Grid
+    image: torch.Tensor
+    prior: torch.Tensor
+
+
+def region_grid(bounds_ras: np.ndarray, finest_kji, patch_kji) -> Grid:
+    """A grid of fixed size around an object: as fine as the working grid if it fits, else coarser.
+
+    Args:
+        bounds_ras: (2, 3) the object, RAS mm.
+        finest_kji: spacing of the prior's working grid, mm.
+        patch_kji: voxels of the refiner's input.
+    """
+    room_kji = np.array(patch_kji) - 2 * np.array(CONTEXT_KJI)
+    extent_kji = (bounds_ras[1] - bounds_ras[0])[::-1]
+    return centered_grid(bounds_ras.mean(0), patch_kji, np.maximum(finest_kji, extent_kji / room_kji))
+
+
+def segment_region(
+    image: torch.Tensor, ijk_to_ras: np.ndarray, prior: Prior, label: int, patch_kji
+) -> Region | None:
+    """The region of one label of a prior; None where the prior has none of it.
+
+    Args:
+        image: (1, k, j, i) normalised, on its native grid.
+        ijk_to_ras: of the image.
+    """
+    mask = (prior.probabilities[label] > 0.5).cpu().numpy()
+    if not mask.any():
+        return None
+    bounds = object_bounds_ras(mask, prior.grid.ijk_to_ras)
+    grid = region_grid(bounds, prior.grid.spacing_kji, patch_kji)
+    return Region(grid, resample(image, ijk_to_ras, grid), prior.resampled(label, grid))
+
+
+def condition(image: torch.Tensor, prior: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The encoder's input (B, CONDITION_CHANNELS, k, j, i) from (B, 1, k, j, i) parts, without hints."""
+    hints = image.new_zeros(len(image), CONDITION_CHANNELS - 3, *image.shape[2:])
+    return torch.cat([image, prior, mask, hints], dim=1)
+
+
+@torch.inference_mode()
+def plain_refinement(network: BernoulliRefiner, region: Region) -> torch.Tensor:
+    """Probability (1, k, j, i) of the plain (non-diffusion) refiner, in one pass."""
+    image, prior = region.image[None], region.prior[None]
+    with autocast(image.device):
+        features = network.encode(condition(image, prior, (prior > 0.5).float()))
+        logits = network.denoise(prior, prior, prior.new_ones(1), features)
+    return torch.sigmoid(logits)[0]
+
+
+def reverse_steps(
+    network: BernoulliRefiner, chain: BernoulliChain, region: Region, steps: int, seed: int, samples: int = 1
+) -> Iterator[torch.Tensor]:
+    """Probability (1, k, j, i) after each reverse step, from y_T ~ B(prior); the mean of `samples` chains.
+
+    Args:
+        steps: number of reverse steps.
+        seed: fixes every draw on every device.
+        samples: chains run side by side.
+    """
+    image, prior = region.image[None], region.prior[None]
+    with torch.inference_mode(), autocast(image.device):
+        features = network.encode(condition(image, prior, (prior > 0.5).float()))
+    features = [f.expand(samples, *f.shape[1:]) for f in features]
+    prior = prior.expand(samples, *prior.shape[1:])
+
+    def denoise(state: torch.Tensor, t: int) -> torch.Tensor:
+        share = torch.full((samples,), t / chain.steps, device=state.device)
+        with torch.inference_mode(), autocast(state.device):
+            return network.denoise(state, prior, share, features)
+
+    for y0_hat in reverse(denoise, prior, chain, steps, seeded_noise(seed, prior.shape, prior.device)):
+        yield y0_hat.mean(0)
+
+
+def refined_probability(
+    region: Region, refined: torch.Tensor, prior: Prior, label: int, target: Grid
+) -> torch.Tensor:
+    """A refined region's probability on another grid, for instance the native one.
+
+    What travels is the refiner's correction of the logit, not its mask: where a large object was refined at a
+    coarse spacing and left alone, the prior's fine border survives.
+
+    Args:
+        refined: (1, k, j, i) on the region's grid.
+        target: where the result is wanted.
+
+    Returns:
+        float32 (1, *target.shape_kji).
+    """
+    correction = _logit(refined) - _logit(region.prior)
+    correction = correction * _fade(region.grid.shape_kji, correction)
+    correction = resample(correction, region.grid.ijk_to_ras, target)
+    unrefined = prior.resampled(label, target)
+    # Where nothing is corrected, the prior stays as it is to the last bit.
+    return torch.where(correction == 0, unrefined, torch.sigmoid(_logit(unrefined) + correction))
+
+
+def _logit(probability: torch.Tensor) -> torch.Tensor:
+    return torch.logit(probability, eps=PRIOR_MARGIN)
+
+
+def _fade(shape_kji, like: torch.Tensor) -> torch.Tensor:
+    fade = like.new_ones(shape_kji)
+    for axis, (size, width) in enumerate(zip(shape_kji, FADE_KJI, strict=True)):
+        index = torch.arange(size, device=like.device)
+        ramp = (torch.minimum(index, size - 1 - index) / width).clamp(0, 1)
+        fade = fade * ramp.view([-1 if n == axis else 1 for n in range(3)])
+    return fade[None]

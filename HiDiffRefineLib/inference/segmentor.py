@@ -1,0 +1,101 @@
+"""The prior: a segmentor swept over a volume on its working grid."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.geometry.sampling import resample
+
+# Half-overlapping windows: Dice .003 better than a quarter on BTCV, at twice the time.
+OVERLAP = 0.5
+# A window of nothing but air has no contrast; normalised inside a network it would turn into invented organs.
+FLAT = 1e-3
+FLAT_LOGIT = 10.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Class probabilities on a working grid.
+
+    Args:
+        probabilities: (labels, k, j, i) float16, background first, summing to 1.
+        grid: where they are.
+    """
+
+    probabilities: torch.Tensor
+    grid: Grid
+
+    def resampled(self, label: int, target: Grid) -> torch.Tensor:
+        """Probability of one label, float32 (1, *target.shape_kji); zero outside the working grid."""
+        probability = self.probabilities[label : label + 1].float()
+        # Interpolation weights add up to 1 + 2e-7, which the chain would refuse as no probability.
+        return resample(probability, self.grid.ijk_to_ras, target).clamp(0, 1)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 for convolutions wherever the device computes it natively, else float32."""
+    enabled = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+@torch.inference_mode()
+def run_segmentor(
+    network: torch.nn.Module,
+    image: torch.Tensor,
+    ijk_to_ras: np.ndarray,
+    grid: Grid,
+    patch_kji,
+    labels: int,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Prior:
+    """Class probabilities of a whole region.
+
+    Args:
+        network: (B, 1, k, j, i) → logits (B, labels, k, j, i), on the image's device.
+        image: (1, k, j, i) float32 in 0…1, normalised.
+        ijk_to_ras: of the image.
+        grid: the working grid to predict on.
+        patch_kji: window size in voxels.
+        labels: what the network tells apart, background included.
+        progress: called with the share of windows done.
+    """
+    device = image.device
+    windows = resample(image, ijk_to_ras, grid)[None]
+    done = 0
+
+    def predict(batch: torch.Tensor) -> torch.Tensor:
+        nonlocal done
+        logits = batch.new_full((len(batch), labels, *batch.shape[2:]), -FLAT_LOGIT)
+        logits[:, 0] = FLAT_LOGIT
+        shows = batch.flatten(1).std(1) > FLAT
+        if shows.any():
+            with autocast(device):
+                seen = batch[shows].contiguous(memory_format=torch.channels_last_3d)
+                logits[shows] = network(seen).float()
+        done += len(batch)
+        progress(done / count)
+        return logits
+
+    count = _window_count(grid.shape_kji, patch_kji)
+    logits = sliding_window_inference(
+        windows,
+        roi_size=tuple(patch_kji),
+        sw_batch_size=4 if device.type == "cuda" else 1,
+        predictor=predict,
+        overlap=OVERLAP,
+        mode="gaussian",
+    )
+    return Prior(torch.softmax(logits[0], dim=0).half(), grid)
+
+
+def _window_count(shape_kji, patch_kji) -> int:
+    windows = 1
+    for size, patch in zip(shape_kji, patch_kji, strict=True):
+        # MONAI moves its windows by whole voxels, rounded down.
+        windows *= ceil(max(size - patch, 0) / int(patch * (1 - OVERLAP))) + 1
+    return windows

@@ -1,0 +1,163 @@
+"""The refiner: a condition encoder that runs once per edit and a light denoiser that runs every reverse step.
+
+The split puts the cost in one place. What stays fixed during an edit (image, prior, current mask, hints) is
+encoded once into discriminative features at four scales; the denoiser sees the chain's state y_t at every
+step and meets those features by concatenation at the fine scales and by the cross-transformer exchange of
+HiDiff (arXiv 2407.03548) at the coarsest. The network predicts y_0 as a correction of the prior's logit.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
+from torch import nn
+
+from HiDiffRefineLib.networks.exchange import CrossTransformer
+
+# Channels of the condition: image, prior, current mask, then hints (positive and negative clicks, positive
+# and negative scribbles), all in 0…1.
+CONDITION_CHANNELS = 7
+STRIDES = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
+# Every side of an input must be a multiple of this, (k, j, i).
+DIVISOR_KJI = (4, 8, 8)
+# Prior logits saturate here (p = .001 … .999): a confident wrong prior stays within the network's reach.
+PRIOR_MARGIN = 0.001
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(8, channels // 4), channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3×3 convolutions around a shortcut; an embedding, if given, shifts and scales between them."""
+
+    def __init__(self, channels: int, embedding: int = 0):
+        super().__init__()
+        self.norm1, self.norm2 = _norm(channels), _norm(channels)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(embedding, 2 * channels) if embedding else None
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.film is not None:
+            scale, shift = self.film(embedding)[:, :, None, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.conv2(F.silu(h))
+
+
+class ConditionEncoder(nn.Module):
+    """(B, CONDITION_CHANNELS, k, j, i) → features at strides 1, (1,2,2), (2,4,4) and (4,8,8)."""
+
+    def __init__(self, channels: Sequence[int], blocks: Sequence[int]):
+        super().__init__()
+        self.stem = nn.Conv3d(CONDITION_CHANNELS, channels[0], 3, padding=1)
+        self.downs = nn.ModuleList(
+            nn.Conv3d(a, b, 3, stride=s, padding=1)
+            for a, b, s in zip(channels[:-1], channels[1:], STRIDES, strict=True)
+        )
+        self.levels = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
+            for c, n in zip(channels, blocks, strict=True)
+        )
+
+    def forward(self, condition: torch.Tensor) -> list[torch.Tensor]:
+        x = self.stem(condition)
+        features = []
+        for level, block in enumerate(self.levels):
+            x = block(x if level == 0 else self.downs[level - 1](x))
+            features.append(x)
+        return features
+
+
+class Denoiser(nn.Module):
+    """State y_t, prior and t, with the encoder's features, → correction of the prior's logit."""
+
+    def __init__(self, channels: Sequence[int], embedding: int, heads: int):
+        super().__init__()
+        c0, c1, c2, c3 = channels
+        self.embedding = nn.Sequential(
+            nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
+        self.stem = nn.Conv3d(2, c1, 3, stride=STRIDES[0], padding=1)
+        self.join1, self.join2 = nn.Conv3d(2 * c1, c1, 1), nn.Conv3d(2 * c2, c2, 1)
+        self.block1, self.block2 = ResidualBlock(c1, embedding), ResidualBlock(c2, embedding)
+        self.down2 = nn.Conv3d(c1, c2, 3, stride=STRIDES[1], padding=1)
+        self.down3 = nn.Conv3d(c2, c3, 3, stride=STRIDES[2], padding=1)
+        self.exchange = CrossTransformer(c3, heads, embedding)
+        self.block3 = ResidualBlock(c3, embedding)
+        self.up2, self.up1, self.up0 = nn.Conv3d(c3, c2, 1), nn.Conv3d(c2, c1, 1), nn.Conv3d(c1, c0, 1)
+        self.decode2, self.decode1 = ResidualBlock(c2, embedding), ResidualBlock(c1, embedding)
+        self.state0 = nn.Conv3d(2, c0, 1)
+        self.decode0 = nn.Conv3d(c0, c0, 3, padding=1)
+        self.norm0 = _norm(c0)
+        self.head = nn.Conv3d(c0, 1, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, state, prior, t_share, features) -> torch.Tensor:
+        f0, f1, f2, f3 = features
+        width = self.embedding[0].in_features
+        e = self.embedding(get_timestep_embedding(1000.0 * t_share.float(), width).to(f0.dtype))
+        # y_t in {0, 1} as ±1, so that "off" is a message too.
+        x0 = torch.cat([2 * state - 1, prior], dim=1).to(f0.dtype)
+        x1 = self.block1(self.join1(torch.cat([self.stem(x0), f1], dim=1)), e)
+        x2 = self.block2(self.join2(torch.cat([self.down2(x1), f2], dim=1)), e)
+        x3 = self.block3(self.exchange(self.down3(x2), f3, e), e)
+        x2 = self.decode2(x2 + _upsample(self.up2(x3), x2), e)
+        x1 = self.decode1(x1 + _upsample(self.up1(x2), x1), e)
+        x = f0 + _upsample(self.up0(x1), f0) + self.state0(x0)
+        return self.head(F.silu(self.decode0(F.silu(self.norm0(x)))))
+
+
+def _upsample(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, size=like.shape[2:], mode="trilinear", align_corners=False)
+
+
+class BernoulliRefiner(nn.Module):
+    """Binary, class-agnostic refiner.
+
+    Args:
+        channels: feature channels at the four scales.
+        blocks: residual blocks per scale of the encoder.
+        embedding: width of the step embedding.
+        heads: attention heads of the exchange.
+
+    `encode` runs once per edit, `denoise` once per reverse step. Trained to predict the mask in one pass
+    from the soft prior as state (t = T), the same parts are the plain refiner.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 32, 64, 96),
+        blocks: Sequence[int] = (1, 1, 2, 2),
+        embedding: int = 128,
+        heads: int = 4,
+    ):
+        super().__init__()
+        self.encoder = ConditionEncoder(channels, blocks)
+        self.denoiser = Denoiser(channels, embedding, heads)
+
+    def encode(self, condition: torch.Tensor) -> list[torch.Tensor]:
+        """(B, CONDITION_CHANNELS, k, j, i), sides divisible by `DIVISOR_KJI` → features for `denoise`."""
+        return self.encoder(condition)
+
+    def denoise(
+        self, state: torch.Tensor, prior: torch.Tensor, t_share: torch.Tensor, features: list[torch.Tensor]
+    ) -> torch.Tensor:
+        """One reverse step's prediction.
+
+        Args:
+            state: y_t, (B, 1, k, j, i) in {0, 1} (the plain refiner passes the soft prior).
+            prior: (B, 1, k, j, i) probabilities; the chain's terminal law.
+            t_share: (B,) t / T in (0, 1].
+            features: of `encode`.
+
+        Returns:
+            Logits of P(y_0 = 1), float32, (B, 1, k, j, i).
+        """
+        correction = self.denoiser(state, prior, t_share, features)
+        return torch.logit(prior.float(), eps=PRIOR_MARGIN) + correction.float()

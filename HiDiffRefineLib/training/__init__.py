@@ -1,0 +1,1 @@
+"""Training of segmentors and of the refiner."""

@@ -1,0 +1,84 @@
+"""Training cases: normalised 8-bit images with their labels, packed small enough to travel to a GPU."""
+
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from HiDiffRefineLib.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient's volume.
+
+    Args:
+        name: file name without suffix.
+        image: (k, j, i) uint8, 0…255 = the network's 0…1.
+        labels: (k, j, i) uint8.
+        ijk_to_ras: 4×4 float64.
+    """
+
+    name: str
+    image: np.ndarray
+    labels: np.ndarray
+    ijk_to_ras: np.ndarray
+
+
+def read_folder(folder: Path, intensity: dict) -> list[Case]:
+    """Cases of a folder that holds images/ and labels/ with the same file names.
+
+    Args:
+        folder: the data set.
+        intensity: a bundle's intensity rule.
+    """
+    # SimpleITK is needed to read files, not to train from a packed archive.
+    from HiDiffRefineLib.inference.intensity import intensity_range, scale
+    from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
+
+    cases = []
+    for path in sorted((folder / "images").iterdir()):
+        volume, labels = read_volume(path), read_labelmap(folder / "labels" / path.name)
+        image = scale(volume.array, *intensity_range(volume.array, intensity))
+        image = np.rint(255 * image).astype(np.uint8)
+        cases.append(Case(path.name.split(".")[0], image, labels.array.astype(np.uint8), volume.ijk_to_ras))
+    return cases
+
+
+def save_cases(path: Path, cases: list[Case]) -> None:
+    """Packs cases into one lzma-compressed archive."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Neighbouring bytes are neighbouring voxels: their differences compress better than they do.
+    filters = [{"id": lzma.FILTER_DELTA, "dist": 1}, {"id": lzma.FILTER_LZMA2, "preset": 6}]
+    with lzma.open(path, "wb", format=lzma.FORMAT_XZ, filters=filters) as file:
+        for case in cases:
+            np.save(file, np.array(case.name))
+            for array in (case.image, case.labels, case.ijk_to_ras):
+                np.save(file, array)
+
+
+def load_cases(path: Path) -> list[Case]:
+    """Cases of an archive written by `save_cases`."""
+    if not Path(path).is_file():
+        raise ConfigError(f"There is no case archive {path}.", "Pack the data first: train --pack CONFIG.")
+    cases = []
+    with lzma.open(path, "rb") as file:
+        while file.peek(1):
+            name, image, labels, ijk_to_ras = (np.load(file, allow_pickle=False) for _ in range(4))
+            cases.append(Case(str(name), image, labels, ijk_to_ras))
+    return cases
+
+
+def split_cases(cases: list[Case], folds: int, fold: int | None) -> tuple[list[Case], list[Case]]:
+    """Training and validation cases: fold f validates on every `folds`-th case, from f on; None on none.
+
+    Raises:
+        ConfigError: there is no such fold.
+    """
+    if fold is None:
+        return cases, []
+    # Fold 4 of 4 would train on what it validates on.
+    if not 0 <= fold < folds:
+        raise ConfigError(f"There is no fold {fold} of {folds}.", f"Choose 0 to {folds - 1}, or null.")
+    return [c for n, c in enumerate(cases) if n % folds != fold], cases[fold::folds]

@@ -1,0 +1,119 @@
+"""Patches drawn from cases that live on the training device, resampled and augmented there in one step."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from monai import transforms as mt
+from monai.utils import convert_to_tensor
+
+from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.training.cases import Case
+
+# Share of patches centred on a voxel of a label chosen evenly among the labels, so that an adrenal gland
+# is seen as often as a liver; the rest fall anywhere.
+FOREGROUND_SHARE = 0.7
+VOXELS_KEPT_PER_LABEL = 2000
+
+
+class LoadedCase:
+    """A case on the device, with the places of its labels.
+
+    Attributes:
+        image: (1, k, j, i) float32 0…1. labels: (1, k, j, i) float32.
+        places: label value → (n, 3) RAS mm of some of its voxels.
+    """
+
+    def __init__(self, case: Case, device: torch.device, rng: np.random.Generator):
+        self.name, self.ijk_to_ras = case.name, case.ijk_to_ras
+        self.grid = Grid(case.image.shape, case.ijk_to_ras)
+        self.image = torch.from_numpy(case.image).to(device)[None].float() / 255
+        self.labels = torch.from_numpy(case.labels).to(device)[None].float()
+        self.places = {}
+        for value in np.unique(case.labels)[1:]:
+            kji = np.argwhere(case.labels == value)
+            kji = kji[rng.choice(len(kji), min(len(kji), VOXELS_KEPT_PER_LABEL), replace=False)]
+            ijk = np.c_[kji[:, ::-1], np.ones(len(kji))]
+            self.places[int(value)] = (ijk @ case.ijk_to_ras.T)[:, :3]
+
+
+def random_linear(rng: np.random.Generator, mirror: bool) -> np.ndarray:
+    """A random 3×3 in RAS: rotation (to 20° about S, 10° about R and A), scale ×0.75…1.33, 5 % per axis.
+
+    With `mirror`, left and right are exchanged in half of the cases.
+    """
+    angles = np.radians(rng.uniform(-1, 1, 3) * [10, 10, 20]) * (rng.random() < 0.7)
+    linear = np.eye(3)
+    for axis, angle in enumerate(angles):
+        a, b = [n for n in range(3) if n != axis]
+        turn = np.eye(3)
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+        linear = linear @ turn
+    scale = np.exp(rng.uniform(-0.29, 0.29) * (rng.random() < 0.7) + rng.uniform(-0.05, 0.05, 3))
+    scale[0] *= -1 if mirror and rng.random() < 0.5 else 1
+    return linear * scale
+
+
+def intensity_augmentation(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Blur, brightness, contrast, gamma, lost resolution and noise, on a (1, k, j, i) image in 0…1."""
+    augment = mt.Compose(
+        [
+            mt.RandGaussianSmooth(sigma_x=(0.3, 1), sigma_y=(0.3, 1), sigma_z=(0.3, 1), prob=0.15),
+            mt.RandScaleIntensity(factors=0.25, prob=0.3),
+            mt.RandShiftIntensity(offsets=0.1, prob=0.3),
+            mt.RandAdjustContrast(prob=0.3, gamma=(0.7, 1.5)),
+            mt.RandSimulateLowResolution(prob=0.15, zoom_range=(0.5, 1.0)),
+            # MONAI's own noise is drawn on the CPU: 25 ms a patch.
+            mt.RandLambda(lambda image: image + 0.05 * torch.randn_like(image), prob=0.15),
+        ]
+    ).set_random_state(seed)
+    return lambda image: convert_to_tensor(augment(image), track_meta=False)
+
+
+class SegmentationPatches:
+    """Endless batches for a segmentor.
+
+    Args:
+        cases: packed cases.
+        patch_kji, spacing_kji: of the patches, voxels and mm.
+        batch: patches a batch.
+        mirror: whether left and right may be exchanged; not where a label is a side's own.
+        seed: of everything random.
+        device: where cases and patches live.
+    """
+
+    def __init__(
+        self, cases, patch_kji, spacing_kji, batch: int, mirror: bool, seed: int, device: torch.device
+    ):
+        self.rng = np.random.default_rng(seed)
+        self.patch_kji, self.spacing_kji, self.batch = tuple(patch_kji), np.array(spacing_kji), batch
+        self.mirror = mirror
+        self.cases = [LoadedCase(case, device, self.rng) for case in cases]
+        self.augment = intensity_augmentation(seed)
+
+    def __iter__(self):
+        while True:
+            samples = [self.draw() for _ in range(self.batch)]
+            images, labels = zip(*samples, strict=True)
+            yield torch.stack(images), torch.stack(labels)
+
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """One augmented image (1, k, j, i) in 0…1 and its labels (1, k, j, i), float32."""
+        case = self.cases[self.rng.integers(len(self.cases))]
+        linear = random_linear(self.rng, self.mirror)
+        grid = centered_grid(self._center(case), self.patch_kji, self.spacing_kji, linear)
+        image = resample(case.image, case.ijk_to_ras, grid)
+        labels = resample(case.labels, case.ijk_to_ras, grid, mode="nearest")
+        return self.augment(image), labels
+
+    def _center(self, case: LoadedCase) -> np.ndarray:
+        extent_ras = (np.array(self.patch_kji) * self.spacing_kji)[::-1]
+        if case.places and self.rng.random() < FOREGROUND_SHARE:
+            places = case.places[self.rng.choice(list(case.places))]
+            return places[self.rng.integers(len(places))] + self.rng.uniform(-0.25, 0.25, 3) * extent_ras
+        low, high = case.grid.bounds_ras()
+        # Centres keep the patch inside where the volume is larger than it.
+        room = np.minimum(extent_ras / 2, (high - low) / 2)
+        return self.rng.uniform(low + room, high - room)

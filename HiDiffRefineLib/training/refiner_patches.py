@@ -1,0 +1,69 @@
+"""Patches for the refiner: one object at a time, with the prior it would meet in use."""
+
+import numpy as np
+import torch
+
+from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.grids import centered_grid
+from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.refiner import region_grid
+from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
+from HiDiffRefineLib.training.patches import LoadedCase, intensity_augmentation, random_linear
+
+
+class RefinerPatches:
+    """Endless batches (image, prior, truth), each (B, 1, k, j, i), around one object at a time.
+
+    Args:
+        sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels.
+        patch_kji: of the refiner. batch, seed, device: as for a segmentor.
+    """
+
+    def __init__(self, sets, patch_kji, batch: int, seed: int, device: torch.device):
+        self.rng = np.random.default_rng(seed)
+        self.patch_kji, self.batch, self.device = tuple(patch_kji), batch, device
+        self.augment = intensity_augmentation(seed)
+        self.sets = []
+        for pairs in sets:
+            loaded = []
+            for case, prior in pairs:
+                bounds = {
+                    label: object_bounds_ras(mask, prior.grid.ijk_to_ras)
+                    for label, mask in enumerate((prior.probabilities > 0.5).numpy())
+                    if label > 0 and mask.any()
+                }
+                steps = torch.round(prior.probabilities * 255).to(torch.uint8).to(device)
+                if bounds:
+                    loaded.append((LoadedCase(case, device, self.rng), steps, prior.grid, bounds))
+            if not loaded:
+                raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
+            self.sets.append(loaded)
+        roots = np.sqrt([max(len(bounds) for *_, bounds in loaded) for loaded in self.sets])
+        self.shares = roots / roots.sum()
+
+    def __iter__(self):
+        while True:
+            samples = [self.draw() for _ in range(self.batch)]
+            yield tuple(torch.stack(parts) for parts in zip(*samples, strict=True))
+
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One augmented image, its possibly corrupted prior and its truth, each (1, k, j, i)."""
+        rng = self.rng
+        loaded = self.sets[rng.choice(len(self.sets), p=self.shares)]
+        case, steps, prior_grid, bounds = loaded[rng.integers(len(loaded))]
+        label = int(rng.choice(list(bounds)))
+        grid = region_grid(bounds[label], prior_grid.spacing_kji, self.patch_kji)
+        jitter = rng.uniform(-6, 6, 3) * grid.spacing_kji[::-1]
+        linear = random_linear(rng, mirror=True)
+        grid = centered_grid(grid.center_ras + jitter, self.patch_kji, grid.spacing_kji, linear)
+        image = self.augment(resample(case.image, case.ijk_to_ras, grid)).clamp(0, 1)
+        truth = resample((case.labels == label).float(), case.ijk_to_ras, grid) > 0.5
+        probability = steps[label : label + 1].float() / 255
+        corrupted = rng.random() < CORRUPTED_SHARE
+        if corrupted and rng.random() < 0.3:
+            shift, skew = displacement(rng, grid.spacing_kji)
+            moved = centered_grid(grid.center_ras + shift, self.patch_kji, grid.spacing_kji, linear @ skew)
+            return image, resample(probability, prior_grid.ijk_to_ras, moved).clamp(0, 1), truth.float()
+        prior = resample(probability, prior_grid.ijk_to_ras, grid).clamp(0, 1)
+        return image, corrupt(prior, rng) if corrupted else prior, truth.float()

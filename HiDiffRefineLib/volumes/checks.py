@@ -1,0 +1,94 @@
+"""What a volume must be before anything is computed from it. Each refusal says what to do."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from HiDiffRefineLib.errors import VolumeError
+
+SPACING_RANGE_MM = (0.01, 50.0)
+# 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.
+ORTHONORMAL_TOLERANCE = 1e-3
+
+
+def check_grid(size_ijk: Sequence[int], spacing_ijk: Sequence[float], direction: np.ndarray) -> None:
+    """Refuses a grid that is not a box of at least 2×2×2 voxels with right angles.
+
+    Args:
+        size_ijk: voxels along (i, j, k) and any further axes of the file.
+        spacing_ijk: mm along (i, j, k).
+        direction: 3×3, column n is the unit vector of axis n.
+
+    Raises:
+        VolumeError: too many or too few axes, no voxels, one voxel thin, spacing or direction absurd.
+    """
+    if any(n > 1 for n in size_ijk[3:]):
+        raise VolumeError(
+            f"The image has {len(size_ijk)} dimensions ({' × '.join(map(str, size_ijk))}).",
+            "Extract one 3-D frame or time point and load that.",
+        )
+    if any(n == 0 for n in size_ijk):
+        raise VolumeError("The image is empty: it has no voxels.", "Export it again from its source.")
+    if len(size_ijk) < 3 or min(size_ijk[:3]) < 2:
+        raise VolumeError(
+            f"The image is only one voxel thin ({' × '.join(map(str, size_ijk))}).",
+            "Load a 3-D volume with at least two slices.",
+        )
+    low, high = SPACING_RANGE_MM
+    if not all(low <= s <= high for s in spacing_ijk[:3]):
+        raise VolumeError(
+            f"The voxel spacing {' × '.join(f'{s:g}' for s in spacing_ijk[:3])} mm is impossible.",
+            f"Correct the file's header: each spacing must lie between {low:g} and {high:g} mm.",
+        )
+    check_direction(direction)
+
+
+def check_direction(direction: np.ndarray) -> None:
+    """Refuses axes that are not at right angles; 3×3, column n is the unit vector of axis n."""
+    if not np.isfinite(direction).all() or abs(np.linalg.det(direction)) < ORTHONORMAL_TOLERANCE:
+        raise VolumeError(
+            "The image's axes do not span three dimensions (singular direction matrix).",
+            "Export the image again from its source, or correct the orientation in its header.",
+        )
+    if np.abs(direction.T @ direction - np.eye(3)).max() > ORTHONORMAL_TOLERANCE:
+        raise sheared()
+
+
+def sheared() -> VolumeError:
+    """The refusal of axes that are not at right angles."""
+    return VolumeError(
+        "The image's axes are not at right angles to each other (sheared or tilted).",
+        "Resample it onto a rectangular grid, for instance by hardening its transform in 3D Slicer.",
+    )
+
+
+def check_intensities(array: np.ndarray) -> None:
+    """Refuses NaN, infinity and an image of one single value.
+
+    Raises:
+        VolumeError: as said.
+    """
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise VolumeError(
+            "The image holds voxels that are not numbers (NaN or infinity).",
+            "Replace them, for instance by the background value, and load it again.",
+        )
+    if array.min() == array.max():
+        raise VolumeError(
+            f"The image is constant: every voxel is {array.min():g}.",
+            "Check that the right file was chosen and that its export succeeded.",
+        )
+
+
+def check_labels(array: np.ndarray) -> None:
+    """Refuses a labelmap whose values are not whole numbers from 0 to 65535.
+
+    Raises:
+        VolumeError: as said.
+    """
+    # NaN fails each comparison, so it is refused as well.
+    if not ((array >= 0) & (array <= 65535) & (array == np.floor(array))).all():
+        raise VolumeError(
+            "The file is no labelmap: it holds values that are not whole numbers from 0 to 65535.",
+            "Choose the segmentation instead of the image.",
+        )

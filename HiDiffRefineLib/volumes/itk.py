@@ -1,0 +1,56 @@
+"""The seam to SimpleITK: its LPS frame, and its habit of writing to the terminal."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+# ITK and DICOM count millimetres to the patient's left and posterior, we to the right and anterior.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+_stderr_lock = threading.Lock()
+
+
+def affine_from_itk(origin, spacing, direction) -> np.ndarray:
+    """The 4×4 affine from (i, j, k, 1) to RAS mm.
+
+    Args:
+        origin: centre of voxel (0, 0, 0), LPS mm.
+        spacing: mm along (i, j, k).
+        direction: 3×3 (or its 9 entries by rows); column n is the LPS direction of axis n.
+    """
+    ijk_to_lps = np.eye(4)
+    ijk_to_lps[:3, :3] = np.reshape(direction, (3, 3)) * np.asarray(spacing)
+    ijk_to_lps[:3, 3] = origin
+    return LPS_TO_RAS @ ijk_to_lps
+
+
+def itk_from_affine(ijk_to_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Origin (LPS mm), spacing (mm along i, j, k) and direction (3×3); undoes `affine_from_itk`."""
+    ijk_to_lps = LPS_TO_RAS @ ijk_to_ras
+    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
+    return ijk_to_lps[:3, 3], spacing, ijk_to_lps[:3, :3] / spacing
+
+
+@contextmanager
+def native_messages_silenced() -> Iterator[None]:
+    """Drops what C++ code writes to the process's standard error.
+
+    ITK, GDCM and nifti_clib report a bad file there besides raising; the user gets our sentence only.
+    The file descriptor belongs to the whole process, hence the lock.
+    """
+    with _stderr_lock:
+        try:
+            saved = os.dup(2)
+        except OSError:  # no standard error at all, as in a Windows application
+            yield
+            return
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,54 @@
+"""A small models folder: real bundles, with tiny networks of random weights."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from HiDiffRefineLib.bundles import models_folder, write_weights
+from HiDiffRefineLib.networks import build_network
+
+REFINER = {
+    "name": "bernoulli_refiner",
+    "arguments": {"channels": [8, 8, 16, 16], "embedding": 16, "heads": 2},
+}
+SEGMENTOR = {"name": "residual_unet", "arguments": {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}}
+
+
+@pytest.fixture
+def small_models(tmp_path, monkeypatch):
+    """Bundles "hippocampus-mr" and "refiner" with tiny networks, where the library looks for bundles."""
+    folder = tmp_path / "models"
+    for name, networks in (
+        ("hippocampus-mr", {"segmentor": SEGMENTOR}),
+        ("refiner", {"refiner": REFINER, "plain_refiner": REFINER}),
+    ):
+        shutil.copytree(models_folder() / name, folder / name, ignore=shutil.ignore_patterns("*.safetensors"))
+        file = folder / name / "configs" / "metadata.json"
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+        settings = metadata["hidiffrefine"]
+        settings |= {"weights": {}, "networks": networks, "patch_size_kji": [16, 32, 32]}
+        if "validation" in settings:
+            settings["validation"] = None
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+        for key, network in networks.items():
+            torch.manual_seed(0)
+            built = build_network(network["name"], network["arguments"])
+            state = {k: v if "denoiser.head" not in k else v + 0.5 for k, v in built.state_dict().items()}
+            write_weights(folder / name, key, state)
+    monkeypatch.setenv("HIDIFF_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path):
+    """A NIfTI file with a bright ball in noise."""
+    k, j, i = np.indices((20, 30, 30))
+    ball = (k - 10) ** 2 + (j - 15) ** 2 + (i - 15) ** 2 < 60
+    array = np.random.default_rng(0).normal(100, 20, ball.shape) + 300 * ball
+    path = tmp_path / "ball.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(array.astype(np.float32)), str(path))
+    return path

@@ -1,0 +1,146 @@
+"""The commands as a user calls them."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from HiDiffRefineLib.cli.main import main
+
+
+def test_bundles_says_what_a_model_may_be_used_for(capsys):
+    assert main(["bundles"]) == 0
+    printed = capsys.readouterr().out
+    assert "abdomen-ct (segmentor)" in printed
+    assert "research use only" in printed
+    assert "pancreas" in printed
+
+
+def test_broken_bundle_is_named_and_the_others_shown(small_models, capsys):
+    (small_models / "refiner" / "configs" / "metadata.json").write_text("{")
+    assert main(["bundles"]) == 0
+    out, err = capsys.readouterr()
+    assert "hippocampus-mr (segmentor)" in out
+    assert "'refiner'" in err
+
+
+def test_segment_writes_mask_and_probabilities(small_models, image, tmp_path, capsys):
+    mask, probabilities = tmp_path / "out.seg.nrrd", tmp_path / "p.nii.gz"
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--output", str(mask), "--steps", "2"]
+    assert main([*command, "--probabilities", str(probabilities), "--device", "cpu"]) == 0
+    labelmap = sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))
+    maps = sitk.GetArrayFromImage(sitk.ReadImage(str(probabilities)))
+    assert labelmap.shape == (20, 30, 30)
+    assert maps.shape == (2, 20, 30, 30)
+    # The mask is the likeliest label, background being what the labels leave.
+    expected = np.where(maps.max(0) > 1 - maps.sum(0), maps.argmax(0) + 1, 0)
+    np.testing.assert_array_equal(labelmap, expected)
+    assert "ml" in capsys.readouterr().out
+
+
+def test_same_seed_same_bits(small_models, image, tmp_path):
+    results = []
+    for name, seed in (("a.nii.gz", 1), ("b.nii.gz", 1), ("c.nii.gz", 2)):
+        path = tmp_path / name
+        command = [
+            "segment",
+            str(image),
+            "--bundle",
+            "hippocampus-mr",
+            "--output",
+            str(tmp_path / "m.nii.gz"),
+        ]
+        assert main([*command, "--seed", str(seed), "--probabilities", str(path), "--device", "cpu"]) == 0
+        results.append(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
+
+
+def test_regions_leave_the_rest_empty(small_models, image, tmp_path):
+    mask = tmp_path / "m.nii.gz"
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--output", str(mask), "--prior-only"]
+    # LPS (15, 15, 10) is RAS (-15, -15, 10): a value that starts with a minus must do.
+    assert main([*command, "--roi", "-15,-15,10,6", "--device", "cpu"]) == 0
+    labelmap = sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))
+    inside = np.zeros_like(labelmap, bool)
+    inside[3:18, 8:23, 8:23] = True
+    assert not labelmap[~inside].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--bundle", "nonsense"], "no model bundle 'nonsense'"),
+        (["--bundle", "refiner"], "'refiner' is no segmentor"),
+        (["--bundle", "hippocampus-mr", "--steps", "0"], "0 reverse steps are not possible"),
+        (["--bundle", "hippocampus-mr", "--steps", "11"], "11 reverse steps are not possible"),
+        (["--bundle", "hippocampus-mr", "--seed", "-1"], "seed -1 is negative"),
+        (["--bundle", "hippocampus-mr", "--roi", "500,0,0,10"], "too little of the image"),
+        (["--bundle", "hippocampus-mr", "--output", "no/such/folder/a.nii.gz"], "could not be written"),
+        (["--bundle", "hippocampus-mr", "--output", "a.png"], "no extension that can be written"),
+        (["--bundle", "hippocampus-mr", "--probabilities", "p.txt"], "no extension that can be written"),
+    ],
+)
+def test_bad_wishes_get_a_sentence_and_leave_no_file(
+    small_models, image, tmp_path, arguments, sentence, capsys
+):
+    output = tmp_path / "out.nii.gz"
+    assert main(["segment", str(image), "--output", str(output), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "Traceback" not in error
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "1,2,3,-4", "nan,0,0,5"])
+def test_bad_region_is_a_usage_error(small_models, image, tmp_path, text):
+    with pytest.raises(SystemExit) as stopped:
+        main(["segment", str(image), "--bundle", "hippocampus-mr", "--output", "a.nii.gz", "--roi", text])
+    assert stopped.value.code == 2
+
+
+def test_interrupt_leaves_no_file(small_models, image, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("HiDiffRefineLib.inference.pipeline.run_segmentor", interrupted)
+    output = tmp_path / "out.nii.gz"
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--output", str(output)]
+    assert main(command) == 130
+    assert not output.exists()
+    assert "Stopped" in capsys.readouterr().err
+
+
+def test_evaluate_writes_the_promised_json(small_models, image, tmp_path, capsys):
+    cases = tmp_path / "cases"
+    for folder in ("images", "labels"):
+        (cases / folder).mkdir(parents=True)
+    source = sitk.ReadImage(str(image))
+    for name in ("one", "two"):
+        sitk.WriteImage(source, str(cases / "images" / f"{name}.nii.gz"))
+        sitk.WriteImage(sitk.Cast(source > 250, sitk.sitkUInt8), str(cases / "labels" / f"{name}.nii.gz"))
+    figures = tmp_path / "figures.json"
+    command = ["evaluate", "--bundle", "hippocampus-mr", "--data", str(cases), "--json", str(figures)]
+    assert main([*command, "--device", "cpu"]) == 0
+    result = json.loads(figures.read_text())
+    assert result["bundle"] == "hippocampus-mr"
+    assert result["cases"] == ["one", "two"]
+    assert set(result["rows"]) == {"segmentor", "refiner_1_step", "refiner", "plain_refiner"}
+    for row in result["rows"].values():
+        assert {"dice", "hd95_mm", "ece", "error_auroc", "seconds_per_case"} <= set(row)
+        assert set(row["dice"]["per_label"]) == {"anterior hippocampus", "posterior hippocampus"}
+        assert row["missing_organs"] == 2  # no case has a posterior part
+    assert "refiner, 1 step" in capsys.readouterr().out
+
+
+def test_evaluate_names_what_is_missing(small_models, tmp_path, capsys):
+    assert main(["evaluate", "--bundle", "hippocampus-mr", "--data", str(tmp_path)]) == 1
+    assert "images/ and labels/" in capsys.readouterr().err
+
+
+def test_train_refuses_unknown_fields(tmp_path, capsys):
+    config = tmp_path / "train.json"
+    config.write_text('{"task": "segmentor", "bundle": "abdomen-ct", "output": "x", "epochs": 3}')
+    assert main(["train", str(config)]) == 1
+    assert "unknown field 'epochs'" in capsys.readouterr().err

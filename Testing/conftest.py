@@ -1,0 +1,41 @@
+"""Fixtures that tests of several folders share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no time limit on each: the cores may be shared.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data sets, named by HIDIFF_DATA; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("HIDIFF_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set HIDIFF_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture
+def randomise():
+    """Gives every weight of a network a random value, those that training finds at zero too."""
+    import torch
+
+    def fill(network, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in network.parameters():
+                noise = torch.randn(weight.shape, generator=generator)
+                if weight.dim() > 1:
+                    weight.copy_(noise / weight[0].numel() ** 0.5)
+                else:
+                    weight.add_(0.2 * noise)
+        return network
+
+    return fill

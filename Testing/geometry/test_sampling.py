@@ -1,0 +1,108 @@
+"""Resampling keeps what lies where in the patient."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.sampling import resample, resample_labelmap
+
+
+def ras_of(grid: Grid) -> np.ndarray:
+    """(k, j, i, 3) RAS mm of every sample."""
+    k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape_kji), indexing="ij")
+    return (np.stack([i, j, k, np.ones_like(i)], axis=-1) @ grid.ijk_to_ras.T)[..., :3]
+
+
+def ramp(grid: Grid) -> np.ndarray:
+    """A field that is linear in space, far from zero."""
+    return ras_of(grid) @ np.array([0.3, -0.5, 0.8]) + 1000
+
+
+def test_a_linear_field_is_reproduced_inside_and_zero_outside(affines):
+    @settings(max_examples=60)
+    @given(affines, affines, st.tuples(*[st.integers(2, 14)] * 3))
+    def check(source_affine, target_affine, shape):
+        source = Grid(shape, source_affine)
+        # The other grid meets the source, whatever its own origin.
+        target = centered_grid(source.center_ras, (9, 10, 11), (1, 1, 1), target_affine[:3, :3])
+        field = torch.from_numpy(ramp(source).astype(np.float32))[None]
+        found = resample(field, source.ijk_to_ras, target)[0].numpy()
+        ijk = ras_of(target) @ np.linalg.inv(source_affine)[:3, :3].T + np.linalg.inv(source_affine)[:3, 3]
+        limits = np.array(shape[::-1]) - 1
+        inside = ((ijk >= 1e-3) & (ijk <= limits - 1e-3)).all(-1)
+        outside = ((ijk <= -1.001) | (ijk >= limits + 1.001)).any(-1)
+        assert np.abs(found - ramp(target))[inside].max(initial=0) < 0.01
+        assert (found[outside] == 0).all()
+
+    check()
+
+
+def test_channels_are_resampled_side_by_side():
+    array = torch.rand(3, 4, 5, 6)
+    grid = centered_grid((2.2, 1.9, 1.4), (3, 3, 3), (0.7, 0.7, 0.7))
+    together = resample(array, np.eye(4), grid)
+    assert together.shape == (3, 3, 3, 3)
+    for n in range(3):
+        assert torch.equal(together[n], resample(array[n : n + 1], np.eye(4), grid)[0])
+
+
+def test_identity_returns_the_array(affines):
+    @given(affines, st.tuples(*[st.integers(1, 12)] * 3))
+    def check(ijk_to_ras, shape):
+        rng = np.random.default_rng(0)
+        grid = Grid(shape, ijk_to_ras)
+        array = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))
+        assert resample(array, ijk_to_ras, grid).numpy() == pytest.approx(array.numpy(), abs=1e-3)
+        labels = rng.integers(0, 300, shape, dtype=np.uint16)
+        assert np.array_equal(resample_labelmap(labels, ijk_to_ras, grid), labels)
+
+    check()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("flips", list(product((1, -1), repeat=3)))
+def test_the_same_anatomy_stored_in_any_axis_order_comes_back_exactly(order, flips):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 20, (4, 5, 6), dtype=np.uint8)
+    grid = Grid(labels.shape, np.diag([1.2, 0.8, 3, 1.0]))
+    step = tuple(slice(None, None, flip) for flip in flips)
+    stored = labels.transpose(order)[step]
+    # Column n of a (k, j, i) affine belongs to axis n; reversed axes start at the far end.
+    columns = grid.ijk_to_ras[:3, 2::-1][:, list(order)] * flips
+    first = sum(
+        (labels.shape[axis] - 1) * grid.ijk_to_ras[:3, 2 - axis]
+        for axis, flip in zip(order, flips, strict=True)
+        if flip < 0
+    )
+    stored_affine = np.eye(4)
+    stored_affine[:3, :3] = columns[:, ::-1]
+    stored_affine[:3, 3] = grid.ijk_to_ras[:3, 3] + first
+    assert np.array_equal(resample_labelmap(stored, stored_affine, grid), labels)
+
+
+def test_nearest_invents_no_label(affines):
+    @given(affines, affines)
+    def check(source_affine, target_affine):
+        labels = np.random.default_rng(2).choice([5, 17, 255], (6, 7, 8)).astype(np.uint8)
+        source = Grid(labels.shape, source_affine)
+        target = centered_grid(source.center_ras, (9, 9, 9), (1, 1, 1), target_affine[:3, :3])
+        found = resample_labelmap(labels, source_affine, target)
+        assert found.dtype == np.uint8
+        assert set(np.unique(found)) <= {0, 5, 17, 255}
+        assert found[4, 4, 4] != 0
+
+    check()
+
+
+def test_a_single_slice_keeps_its_place_in_the_plane():
+    image = torch.arange(12.0).reshape(1, 1, 3, 4)
+    grid = Grid((1, 3, 4), np.diag([1, 1, 5, 1.0]))
+    assert resample(image, grid.ijk_to_ras, grid).numpy() == pytest.approx(image.numpy(), abs=1e-5)
+    shifted = Grid((1, 3, 3), np.array([[1, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 5, 0], [0, 0, 0, 1.0]]))
+    expected = (image[..., 1:] + image[..., :-1]) / 2
+    assert resample(image, grid.ijk_to_ras, shifted).numpy() == pytest.approx(expected.numpy(), abs=1e-5)

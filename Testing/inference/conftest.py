@@ -1,0 +1,136 @@
+"""A made-up anatomy that can be scanned on any grid, and bundles small enough to run in a moment."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from HiDiffRefineLib import networks
+from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.networks.refiner import BernoulliRefiner
+from HiDiffRefineLib.volumes.volume import Volume
+
+MODELS = Path(__file__).parents[2] / "models"
+REFINER = {"channels": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "embedding": 16, "heads": 2}
+
+
+def ras_of(grid: Grid) -> np.ndarray:
+    """(k, j, i, 3) RAS mm of every sample."""
+    k, j, i = np.meshgrid(*(np.arange(n) for n in grid.shape_kji), indexing="ij")
+    return (np.stack([i, j, k, np.ones_like(i)], axis=-1) @ grid.ijk_to_ras.T)[..., :3]
+
+
+def _ball(places, center, radius) -> np.ndarray:
+    # 1 inside, 0 outside, a soft border of 2 mm.
+    return 1 / (1 + np.exp((np.linalg.norm(places - center, axis=-1) - radius) / 0.5))
+
+
+@pytest.fixture(scope="session")
+def scanned():
+    """Grid → intensities: a large grey ball (0.4) and a small white one (1.0), no symmetry between them."""
+
+    def scan(grid: Grid) -> np.ndarray:
+        places = ras_of(grid)
+        grey = _ball(places, np.array([108.0, -52, 31]), 13)
+        return 0.4 * grey + _ball(places, np.array([90.0, -40, 40]), 7)
+
+    return scan
+
+
+def _turned(angle: float) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def _grid(shape, linear) -> Grid:
+    ijk_to_ras = np.eye(4)
+    ijk_to_ras[:3, :3] = linear
+    ijk_to_ras[:3, 3] = np.array([100.0, -46, 34]) - linear @ (np.array(shape[::-1]) - 1) / 2
+    return Grid(shape, ijk_to_ras)
+
+
+@pytest.fixture(scope="session")
+def grids():
+    """The same place in space on grids of many kinds."""
+    return {
+        "straight": _grid((44, 60, 60), np.eye(3)),
+        "flipped": _grid((44, 60, 60), np.diag([-1.0, -1, -1])),
+        "reordered": _grid((60, 44, 60), np.array([[0.0, 0, -1], [1, 0, 0], [0, 1, 0]])),
+        "oblique": _grid((70, 70, 70), _turned(0.4)),
+        "anisotropic": _grid((30, 80, 70), _turned(-0.2) @ np.diag([0.9, 0.8, 1.5])),
+    }
+
+
+class ByIntensity(torch.nn.Conv3d):
+    """A segmentor without training: below .2 background, grey label 1, from .5 label 2."""
+
+    def __init__(self):
+        super().__init__(1, 3, 1)
+        with torch.no_grad():
+            self.weight.copy_(torch.tensor([0.0, 40, 80]).view(3, 1, 1, 1, 1))
+            self.bias.copy_(torch.tensor([0.0, -8, -28]))
+
+
+@pytest.fixture(scope="session")
+def by_intensity():
+    return ByIntensity().eval()
+
+
+@pytest.fixture
+def refiner(randomise):
+    """A refiner of random weights: its answers are nonsense, but they depend on everything."""
+    return randomise(BernoulliRefiner(**REFINER)).eval()
+
+
+@pytest.fixture
+def make_pipeline(tmp_path, monkeypatch):
+    """(refiner or None for an untrained one) → pipeline of two bundles in a folder of their own."""
+    monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path))
+    monkeypatch.setitem(networks.NETWORKS, "by_intensity", ByIntensity)
+
+    def make(refiner=None) -> Pipeline:
+        for source, name in (("hippocampus-mr", "tiny-mr"), ("refiner", "tiny-refiner")):
+            ignored = shutil.ignore_patterns("*.safetensors")
+            shutil.copytree(MODELS / source, tmp_path / name, ignore=ignored)
+            path = tmp_path / name / "configs/metadata.json"
+            metadata = json.loads(path.read_text())
+            metadata["hidiffrefine"]["weights"] = {}
+            path.write_text(json.dumps(metadata))
+        update_settings(
+            tmp_path / "tiny-mr",
+            networks={"segmentor": {"name": "by_intensity", "arguments": {}}},
+            patch_size_kji=[16, 32, 32],
+            working_spacing_kji_mm=[1.0, 1.0, 1.0],
+            intensity={"rule": "percentiles", "low": 0, "high": 100},
+            refiner="tiny-refiner",
+        )
+        entry = {"name": "bernoulli_refiner", "arguments": REFINER}
+        update_settings(
+            tmp_path / "tiny-refiner",
+            networks={"refiner": entry, "plain_refiner": entry},
+            patch_size_kji=[24, 48, 48],
+            steps=2,
+        )
+        write_weights(tmp_path / "tiny-mr", "segmentor", ByIntensity().state_dict())
+        weights = (refiner or BernoulliRefiner(**REFINER)).state_dict()
+        write_weights(tmp_path / "tiny-refiner", "refiner", weights)
+        return Pipeline(load_bundle("tiny-mr"), torch.device("cpu"))
+
+    return make
+
+
+@pytest.fixture
+def volume_of(scanned):
+    """Grid → the scan on it as a stored volume."""
+    return lambda grid: Volume(np.rint(1000 * scanned(grid)).astype(np.int16), grid.ijk_to_ras, "made up")
+
+
+@pytest.fixture(scope="session")
+def dice():
+    """(mask, mask) → Dice."""
+    return lambda a, b: 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))

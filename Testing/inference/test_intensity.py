@@ -1,0 +1,78 @@
+"""Intensity rules: what the networks see."""
+
+import numpy as np
+import pytest
+
+from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.inference.intensity import intensity_range, scale
+
+WINDOW = {"rule": "hu_window", "low": -125, "high": 275}
+PERCENTILES = {"rule": "percentiles", "low": 0.5, "high": 99.5}
+
+
+def normalise(array, rule):
+    return scale(array, *intensity_range(array, rule))
+
+
+@pytest.fixture
+def hounsfield():
+    return np.random.default_rng(0).integers(-1024, 1500, (8, 9, 10)).astype(np.int16)
+
+
+def test_window_by_hand():
+    array = np.array([[[-2000, -125, 75, 275, 3000]]], np.int16)
+    found = normalise(array, WINDOW)
+    assert found.dtype == np.float32
+    assert found.ravel().tolist() == [0, 0, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32])
+def test_an_8_bit_display_of_the_window_gives_the_same_as_hounsfield_units(hounsfield, dtype):
+    display = np.rint(255 * ((np.clip(hounsfield, -125, 275) + 125) / 400)).astype(dtype)
+    assert normalise(display, WINDOW) == pytest.approx(normalise(hounsfield, WINDOW), abs=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_the_storage_type_does_not_matter(hounsfield, dtype):
+    assert np.array_equal(normalise(hounsfield.astype(dtype), WINDOW), normalise(hounsfield, WINDOW))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32])
+def test_ct_without_its_rescale_intercept_is_refused(hounsfield, dtype):
+    with pytest.raises(VolumeError, match="not in Hounsfield units") as caught:
+        normalise((hounsfield + 1024).astype(dtype), WINDOW)
+    assert "1024" in caught.value.remedy
+
+
+def test_mr_does_not_depend_on_its_units_nor_on_one_bright_voxel():
+    array = np.random.default_rng(1).normal(500, 100, (20, 20, 20))
+    found = normalise(array, PERCENTILES)
+    assert found.min() == 0 and found.max() == 1
+    assert normalise(7 * array + 30, PERCENTILES) == pytest.approx(found, abs=1e-5)
+    spoilt = array.copy()
+    spoilt[3, 4, 5] = 1e6
+    difference = np.abs(normalise(spoilt, PERCENTILES) - found)
+    difference[3, 4, 5] = 0
+    assert difference.max() < 0.01
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32])
+def test_mr_that_is_nearly_all_background_keeps_its_object(dtype):
+    array = np.zeros((20, 20, 20), dtype)
+    array[5, 5, 5:8] = 100
+    found = normalise(array, PERCENTILES)
+    assert (found[5, 5, 5:8] == 1).all() and found.sum() == 3
+
+
+def test_the_widest_integer_range_does_not_overflow():
+    array = np.zeros((20, 20, 20), np.int16)
+    array[0, 0, 0], array[0, 0, 1] = -32768, 32767
+    found = normalise(array, PERCENTILES)
+    assert found[0, 0, :3] == pytest.approx([0, 1, 0.5], abs=1e-4)
+
+
+@pytest.mark.parametrize("value", [-5, 0, 40])
+@pytest.mark.parametrize("rule", [WINDOW, PERCENTILES], ids=["ct", "mr"])
+def test_a_constant_region_is_finite(rule, value):
+    found = normalise(np.full((4, 4, 4), value, np.int16), rule)
+    assert np.isfinite(found).all() and np.ptp(found) == 0

@@ -1,0 +1,124 @@
+"""Stage 1: the states that the chain is trained on never come from the truth."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from HiDiffRefineLib.bernoulli import BernoulliChain
+from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.networks.refiner import BernoulliRefiner
+from HiDiffRefineLib.training import refiner
+from HiDiffRefineLib.training.cases import save_cases
+from HiDiffRefineLib.training.priors import save_priors
+
+
+class Stubborn(torch.nn.Module):
+    """Always gives the same answer; writes down the states that it is asked about."""
+
+    def __init__(self, logit: float):
+        super().__init__()
+        self.logit = torch.nn.Parameter(torch.tensor(float(logit)))
+        self.asked = []
+
+    def encode(self, condition):
+        return [condition]
+
+    def denoise(self, state, prior, t_share, features):
+        self.asked.append((t_share.unique().item(), state.mean().item(), torch.is_grad_enabled()))
+        return self.logit.expand_as(state)
+
+
+def asked(logit: float, prior: float, truth: float) -> list:
+    """Per call of the loss, (t / T, mean of the state, with gradients) of every question."""
+    torch.manual_seed(0)
+    chain, rng = BernoulliChain(10, "cosine"), np.random.default_rng(0)
+    network, calls = Stubborn(logit), []
+    shape = (2, 1, 8, 12, 12)
+    for _ in range(100):
+        network.asked = []
+        parts = (torch.rand(shape), torch.full(shape, float(prior)), torch.full(shape, float(truth)))
+        terms = refiner.chain_loss(network, chain, rng, *parts)
+        network.zero_grad()
+        sum(terms.values()).backward()
+        assert all(torch.isfinite(term) for term in terms.values()) and torch.isfinite(network.logit.grad)
+        calls.append(network.asked)
+    return calls
+
+
+def test_no_state_knows_the_truth():
+    for call in asked(logit=-10, prior=0, truth=1):
+        assert all(mean < 0.02 for _, mean, _ in call)
+    for call in asked(logit=10, prior=1, truth=0):
+        assert all(mean > 0.98 for _, mean, _ in call)
+
+
+def test_states_come_from_the_models_own_answers():
+    calls = asked(logit=10, prior=0, truth=0)
+    assert all(call[0][0] == 1 and call[0][1] < 0.02 for call in calls)
+    later = [(share, mean) for call in calls for share, mean, _ in call[1:]]
+    assert later and all(mean > 0.1 for _, mean in later)
+    # The nearer to the end, the more of the answer is in.
+    assert np.mean([mean for share, mean in later if share <= 0.5]) > 0.4
+
+
+def test_half_of_the_training_is_at_the_chains_start_and_only_the_last_step_learns():
+    calls = asked(logit=0.5, prior=0.3, truth=1)
+    assert np.mean([len(call) == 1 for call in calls]) == pytest.approx(0.5, abs=0.15)
+    for call in calls:
+        assert [grad for *_, grad in call] == [False] * (len(call) - 1) + [True]
+        shares = [share for share, *_ in call]
+        assert shares == sorted(shares, reverse=True) and shares[-1] > 0
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["chain", "plain"])
+def test_losses_and_gradients_are_finite_where_the_prior_is_sure(randomise, prior, kind):
+    network = randomise(BernoulliRefiner((8, 8, 16, 16), (1, 1, 1, 1), embedding=16, heads=2))
+    shape = (1, 1, 4, 8, 8)
+    parts = torch.rand(shape), torch.full(shape, prior), (torch.rand(shape) < 0.5).float()
+    if kind == "plain":
+        terms = refiner.plain_loss(network, *parts)
+    else:
+        terms = refiner.chain_loss(network, BernoulliChain(10, "cosine"), np.random.default_rng(1), *parts)
+    sum(terms.values()).backward()
+    assert set(terms) == {"bce", "dice"} | ({"kl"} if kind == "chain" else set())
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None and weight.grad.isfinite().all(), name
+
+
+def test_a_better_answer_has_a_lower_loss():
+    truth = torch.zeros(1, 1, 4, 8, 8)
+    truth[..., :4] = 1
+    losses = [sum(refiner.mask_loss(scale * (2 * truth - 1), truth).values()) for scale in (-2, 0, 2, 5)]
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("task", ["refiner", "plain_refiner"])
+def test_training_runs_from_archives_to_weights(
+    bundles, make_case, perfect_prior, make_config, tmp_path, task
+):
+    cases = [make_case("a"), make_case("b", seed=1)]
+    save_cases(tmp_path / "cases.npy.xz", cases)
+    for n, case in enumerate(cases):
+        (tmp_path / f"fold{n}").mkdir()
+        save_priors(tmp_path / f"fold{n}/priors.npy.xz", {case.name: perfect_prior(case)})
+    config = make_config(
+        task=task,
+        bundle="tiny-refiner",
+        cases=(str(tmp_path / "cases.npy.xz"),),
+        priors=(str(tmp_path / "fold*/priors.npy.xz"),),
+        iterations=2,
+    )
+    refiner.train_refiner(config)
+    assert (tmp_path / "out/weights.safetensors").is_file()
+    refiner.train_refiner(dataclasses.replace(config, iterations=3))
+    assert torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)["iteration"] == 3
+
+
+def test_a_case_without_a_prior_is_refused_by_name(make_case, make_config, tmp_path):
+    save_cases(tmp_path / "cases.npy.xz", [make_case("lonely")])
+    config = make_config(cases=(str(tmp_path / "cases.npy.xz"),), priors=(str(tmp_path / "none*"),))
+    with pytest.raises(ConfigError, match="no prior of lonely"):
+        refiner.paired_sets(config)

@@ -1,0 +1,92 @@
+"""The refiner's samples: image, prior and truth show one object, unless the prior is displaced on purpose."""
+
+import numpy as np
+import pytest
+import torch
+
+from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.inference.segmentor import Prior
+from HiDiffRefineLib.training import refiner_patches
+
+CPU = torch.device("cpu")
+PATCH = (32, 48, 48)
+
+
+@pytest.fixture
+def make_patches(make_case, perfect_prior, monkeypatch):
+    """(share of corrupted samples, seed) → patches of perfect priors, images without augmentation."""
+
+    def make(corrupted=0.0, seed=0) -> refiner_patches.RefinerPatches:
+        monkeypatch.setattr(refiner_patches, "CORRUPTED_SHARE", corrupted)
+        cases = [make_case("a"), make_case("b", seed=1)]
+        pairs = [(case, perfect_prior(case)) for case in cases]
+        patches = refiner_patches.RefinerPatches([pairs], PATCH, 2, seed, CPU)
+        patches.augment = lambda image: image
+        return patches
+
+    return make
+
+
+def agreement(a, b) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def test_image_prior_and_truth_show_one_object(make_patches):
+    patches, sizes = make_patches(), []
+    for _ in range(20):
+        image, prior, truth = patches.draw()
+        assert image.shape == prior.shape == truth.shape == (1, *PATCH)
+        assert set(truth.unique().tolist()) <= {0, 1}
+        sizes.append(int(truth.sum()))
+        if sizes[-1] > 200:
+            assert agreement(prior > 0.5, truth > 0.5) > 0.9
+            assert image[truth > 0.5].mean() > 0.35
+    assert min(sizes) < 200 < max(sizes)
+
+
+def test_a_displaced_prior_lies_elsewhere_by_that_much(make_patches, monkeypatch):
+    shift = np.array([6.0, -4.8, 4.0])
+    # Only the one that takes the object's own place is to move.
+    monkeypatch.setattr(refiner_patches, "displacement", lambda rng, spacing: (shift, np.eye(3)))
+    monkeypatch.setattr(refiner_patches, "random_linear", lambda rng, mirror: np.eye(3))
+    monkeypatch.setattr(refiner_patches, "corrupt", lambda prior, rng: prior)
+    patches, moved = make_patches(corrupted=1.0), 0
+    for *_, bounds in patches.sets[0]:
+        bounds.pop(2)
+    for _ in range(30):
+        _, prior, truth = patches.draw()
+        centers = [torch.nonzero(mask[0] > 0.5).float().mean(0).numpy() for mask in (prior, truth)]
+        offset = centers[0] - centers[1]
+        if np.abs(offset).max() > 1:
+            moved += 1
+            # In voxels of 2, 1.2 and 1.0 mm (or coarser); the grid moves one way, the object the other.
+            assert offset == pytest.approx(-shift[::-1] / [2, 1.2, 1.0], abs=0.7)
+    assert 3 <= moved <= 17
+
+
+def test_corruption_reaches_prior_and_nothing_else(make_patches):
+    torch.manual_seed(0)
+    patches = make_patches(corrupted=1.0)
+    scores = []
+    for _ in range(20):
+        image, prior, truth = patches.draw()
+        assert prior.min() >= 0 and prior.max() <= 1
+        if truth.sum() > 200:
+            assert image[truth > 0.5].mean() > 0.35
+            scores.append(agreement(prior > 0.5, truth > 0.5))
+    assert np.mean(scores) < 0.9
+
+
+def test_batches_repeat_with_the_seed(make_patches):
+    first, again, other = (next(iter(make_patches(0.4, seed))) for seed in (1, 1, 2))
+    assert all(part.shape == (2, 1, *PATCH) for part in first)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[2], other[2])
+
+
+def test_priors_without_any_object_are_refused(make_case, perfect_prior):
+    case = make_case()
+    prior = perfect_prior(case)
+    with pytest.raises(ConfigError, match="empty"):
+        empty = Prior(prior.probabilities * 0.4, prior.grid)
+        refiner_patches.RefinerPatches([[(case, empty)]], PATCH, 1, 0, CPU)

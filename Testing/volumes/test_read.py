@@ -1,0 +1,195 @@
+"""Reading of files: what comes in, and what is refused with which words."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.volumes.read import EXTENSIONS, read_labelmap, read_volume
+
+ARRAY = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)  # (k, j, i)
+
+
+def write(path, array=ARRAY, spacing=(1.0, 2.0, 3.0), **image_arguments):
+    image = sitk.GetImageFromArray(array, **image_arguments)
+    if image.GetDimension() == 3:
+        image.SetSpacing(spacing)
+        image.SetOrigin((10.0, 20.0, 30.0))
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def nifti_patched(path, offset, form, *values):
+    """A NIfTI file whose header holds other values at a byte offset (nifti1.h)."""
+    content = bytearray(write(path).read_bytes())
+    struct.pack_into(form, content, offset, *values)
+    path.write_bytes(content)
+    return path
+
+
+def metaimage_patched(path, old, new):
+    content = write(path, spacing=(1.0, 1.0, 1.0)).read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    return path
+
+
+def assert_refused(path, words, read=read_volume):
+    with pytest.raises(VolumeError, match=words) as caught:
+        read(path)
+    assert caught.value.remedy
+    assert "ITK" not in str(caught.value)
+    assert str(path.parent) not in str(caught.value)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_array_affine_and_name(tmp_path, extension):
+    volume = read_volume(write(tmp_path / f"Head 1{extension}"))
+    assert volume.array.dtype == np.uint8
+    np.testing.assert_array_equal(volume.array, ARRAY)
+    # SimpleITK's frame is LPS: the first two rows change sign.
+    expected = [[-1, 0, 0, -10], [0, -2, 0, -20], [0, 0, 3, 30], [0, 0, 0, 1]]
+    np.testing.assert_allclose(volume.ijk_to_ras, expected, atol=1e-5)
+    np.testing.assert_allclose(volume.spacing_kji, [3, 2, 1], atol=1e-5)
+    assert volume.name == "Head 1"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32])
+def test_stored_type_is_kept(tmp_path, dtype):
+    assert read_volume(write(tmp_path / "a.nii.gz", ARRAY.astype(dtype))).array.dtype == dtype
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd", ".mha"])
+def test_single_time_point_is_a_volume(tmp_path, extension):
+    volume = read_volume(write(tmp_path / f"a{extension}", ARRAY[None], isVector=False))
+    np.testing.assert_array_equal(volume.array, ARRAY)
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd", ".mha"])
+def test_refuses_time_series(tmp_path, extension):
+    path = write(tmp_path / f"a{extension}", np.stack([ARRAY] * 3), isVector=False)
+    assert_refused(path, r"4 dimensions \(6 × 5 × 4 × 3\)")
+
+
+def test_refuses_complex(tmp_path):
+    assert_refused(write(tmp_path / "a.nii", ARRAY.astype(np.complex64)), "complex")
+
+
+def test_refuses_colour(tmp_path):
+    assert_refused(write(tmp_path / "a.nrrd", np.stack([ARRAY] * 3, -1), isVector=True), "3 values per voxel")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_refuses_what_is_no_number(tmp_path, value):
+    array = ARRAY.astype(np.float32)
+    array[1, 2, 3] = value
+    path = write(tmp_path / "a.nrrd", array)
+    assert_refused(path, "NaN or infinity")
+    assert_refused(path, "no labelmap", read_labelmap)
+
+
+def test_refuses_constant_image_but_not_empty_labelmap(tmp_path):
+    path = write(tmp_path / "a.nrrd", np.zeros_like(ARRAY))
+    assert_refused(path, "constant: every voxel is 0")
+    assert read_labelmap(path).array.max() == 0
+
+
+def test_refuses_no_voxels(tmp_path):
+    assert_refused(metaimage_patched(tmp_path / "a.mha", b"DimSize = 6 5 4", b"DimSize = 0 5 4"), "no voxels")
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_refuses_one_voxel_thin(tmp_path, axis):
+    assert_refused(write(tmp_path / "a.nrrd", ARRAY.take([1], axis)), "one voxel thin")
+
+
+def test_refuses_flat_picture(tmp_path):
+    assert_refused(write(tmp_path / "a.nii", ARRAY[0]), "one voxel thin")
+
+
+@pytest.mark.parametrize("spacing", ["0", "-1", "50.1", "0.009"])
+def test_refuses_impossible_spacing(tmp_path, spacing):
+    path = metaimage_patched(
+        tmp_path / "a.mha", b"ElementSpacing = 1 1 1", f"ElementSpacing = {spacing} 1 1".encode()
+    )
+    assert_refused(path, "spacing .* impossible")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [(b"1 0 0 1 0 0 0 0 1", "singular"), (b"1 0 0 0.5 1 0 0 0 1", "right angles")],
+)
+def test_refuses_singular_and_sheared_axes(tmp_path, matrix, words):
+    path = metaimage_patched(tmp_path / "a.mha", b"Matrix = 1 0 0 0 1 0 0 0 1", b"Matrix = " + matrix)
+    assert_refused(path, words)
+
+
+def test_refuses_sheared_nifti(tmp_path):
+    path = nifti_patched(tmp_path / "a.nii", 252, "<2h", 0, 1)  # no qform, sform valid
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<12f", content, 280, 1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
+    path.write_bytes(content)
+    assert_refused(path, "right angles")
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.99])
+def test_refuses_truncated_file_in_silence(tmp_path, capfd, extension, part):
+    # Noise does not compress: the cut is certain to hit voxels.
+    array = np.random.default_rng(0).integers(0, 255, (8, 9, 10), dtype=np.uint8)
+    path = write(tmp_path / f"a{extension}", array)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    assert_refused(path, "damaged, incomplete")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_refuses_flipped_bits_in_gzip(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    content = bytearray(write(path).read_bytes())
+    content[-6] ^= 0xFF  # in the checksum
+    path.write_bytes(content)
+    assert_refused(path, "damaged")
+    with pytest.raises(gzip.BadGzipFile):
+        gzip.decompress(content)
+
+
+def test_refuses_missing_detached_data(tmp_path):
+    path = write(tmp_path / "a.mhd")
+    (tmp_path / "a.raw").unlink()
+    assert_refused(path, "damaged, incomplete")
+
+
+def test_refuses_unknown_extension_and_missing_file(tmp_path):
+    picture = tmp_path / "a.png"
+    picture.touch()
+    assert_refused(picture, r"not known. Use .nii.gz, .*DICOM")
+    assert_refused(tmp_path / "b.nii", "no such file")
+
+
+def test_labelmap_of_floats_becomes_small_integers(tmp_path):
+    array = (ARRAY % 3).astype(np.float32)
+    labelmap = read_labelmap(write(tmp_path / "a.nii.gz", array)).array
+    assert labelmap.dtype == np.uint8
+    np.testing.assert_array_equal(labelmap, array)
+    assert read_labelmap(write(tmp_path / "b.nii.gz", array.astype(np.int32) * 300)).array.dtype == np.uint16
+
+
+@pytest.mark.parametrize("value", [0.5, -1, 70000])
+def test_refuses_image_as_labelmap(tmp_path, value):
+    array = ARRAY.astype(np.float32)
+    array[0, 0, 0] = value
+    assert_refused(write(tmp_path / "a.nrrd", array), "no labelmap", read_labelmap)
+
+
+def test_every_real_set_reads(data_dir):
+    for folder in sorted(data_dir.iterdir()):
+        image = next(folder.glob("images/*.nii.gz"), None)
+        label = next(folder.glob("labels/*.nii.gz"), None)
+        if image:
+            read_volume(image)
+        if label:
+            assert read_labelmap(label).array.any()

@@ -1,0 +1,55 @@
+"""A written .seg.nrrd in 3D Slicer's own reader (slicer-core)."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from HiDiffRefineLib.volumes.labels import Code, Label
+from HiDiffRefineLib.volumes.seg_nrrd import terminology_entry
+from HiDiffRefineLib.volumes.write import write_segmentation
+from Testing.volumes.samples import ANATOMY, LEFT_KIDNEY, OBLIQUE_LAS, SPLEEN, affine
+
+GALLBLADDER = Label(300, "Gallbladder", (139, 150, 98), ANATOMY, Code("SCT", "28231008", "Gallbladder"))
+LABELS = [SPLEEN, LEFT_KIDNEY, GALLBLADDER]
+GRIDS = {"straight": affine((1, 2, 3), origin=(5, 6, 7)), "oblique LAS": OBLIQUE_LAS}
+
+
+def labelmap():
+    array = np.zeros((6, 7, 8), np.uint16)  # (k, j, i); the gallbladder stays empty
+    array[1:3, 2:4, 3:6] = 1
+    array[4:6, 6, 7] = 3
+    return array
+
+
+@pytest.fixture(scope="module")
+def seen_by_slicer(tmp_path_factory) -> dict[str, dict]:
+    folder = tmp_path_factory.mktemp("segmentations")
+    paths = {name: str(folder / f"{name}.seg.nrrd") for name in GRIDS}
+    for name, ijk_to_ras in GRIDS.items():
+        write_segmentation(paths[name], labelmap(), ijk_to_ras, LABELS)
+    script = Path(__file__).with_name("read_in_slicer.py")
+    done = subprocess.run(
+        [sys.executable, str(script), *paths.values()], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
+    seen = json.loads(done.stdout)
+    if "missing" in seen:
+        pytest.skip(f"slicer-core cannot be imported here: {seen['missing']}")
+    return {name: seen[path] for name, path in paths.items()}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_slicer_sees_the_same_segments(seen_by_slicer, grid):
+    seen = seen_by_slicer[grid]
+    assert seen["source"] == "Binary labelmap"
+    assert [s["name"] for s in seen["segments"]] == [label.name for label in LABELS]
+    for segment, label in zip(seen["segments"], LABELS, strict=True):
+        np.testing.assert_allclose(np.multiply(segment["color"], 255), label.color, atol=0.01)
+        assert segment["label_value"] == label.value
+        assert segment["terminology"] == terminology_entry(label)
+        np.testing.assert_allclose(segment["ijk_to_ras"], GRIDS[grid], atol=1e-6)
+        assert segment["voxels_kji"] == np.argwhere(labelmap() == label.value).tolist()
