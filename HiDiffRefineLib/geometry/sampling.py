@@ -7,14 +7,17 @@ import torch.nn.functional as F
 from HiDiffRefineLib.geometry.grids import Grid
 
 
-def resample(array: torch.Tensor, source: np.ndarray, target: Grid, mode: str = "bilinear") -> torch.Tensor:
-    """Values of `array` at the samples of a target grid; zero outside.
+def resample(
+    array: torch.Tensor, source: np.ndarray, target: Grid, mode: str = "bilinear", outside: str = "zeros"
+) -> torch.Tensor:
+    """Values of `array` at the samples of a target grid.
 
     Args:
         array: (C, k, j, i) float tensor.
         source: 4×4 ijk_to_ras of `array`.
         target: where to sample.
         mode: "bilinear" (trilinear in 3-D) or "nearest".
+        outside: "zeros", or "reflection" of the source at its border.
 
     Returns:
         (C, *target.shape_kji) on the array's device.
@@ -32,7 +35,9 @@ def resample(array: torch.Tensor, source: np.ndarray, target: Grid, mode: str = 
         + matrix[:, 2] * k[:, None, None, None]
         + matrix[:, 3]
     )
-    return F.grid_sample(array[None], coordinates[None], mode=mode, align_corners=True)[0]
+    return F.grid_sample(array[None], coordinates[None], mode=mode, padding_mode=outside, align_corners=True)[
+        0
+    ]
 
 
 def resample_labelmap(labelmap: np.ndarray, source: np.ndarray, target: Grid) -> np.ndarray:

@@ -47,7 +47,7 @@ def _ragged(prior: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     field = torch.from_numpy(rng.normal(size=(1, 1, *coarse)).astype(np.float32)).to(prior.device)
     field = F.interpolate(field, size=prior.shape[1:], mode="trilinear", align_corners=False)[0]
     blurred = F.avg_pool3d(prior[None], (3, 5, 5), 1, (1, 2, 2))[0]
-    return torch.sigmoid(torch.logit(blurred, eps=0.01) + float(rng.uniform(1, 4)) * field)
+    return torch.sigmoid(torch.logit(blurred, eps=0.01) + float(rng.uniform(0.5, 2)) * field)
 
 
 def _confidence(prior: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

@@ -14,6 +14,8 @@ from HiDiffRefineLib.training.cases import Case
 # Share of patches centred on a voxel of a label chosen evenly among the labels, so that an adrenal gland
 # is seen as often as a liver; the rest fall anywhere.
 FOREGROUND_SHARE = 0.7
+# Share of patches in which a volume goes on beyond its border as its own mirror image.
+REFLECTED_SHARE = 0.4
 VOXELS_KEPT_PER_LABEL = 2000
 
 
@@ -104,7 +106,9 @@ class SegmentationPatches:
         case = self.cases[self.rng.integers(len(self.cases))]
         linear = random_linear(self.rng, self.mirror)
         grid = centered_grid(self._center(case), self.patch_kji, self.spacing_kji, linear)
-        image = resample(case.image, case.ijk_to_ras, grid)
+        # Black beyond the border tells where in a crop one is; a whole head shows anatomy there.
+        outside = "reflection" if self.rng.random() < REFLECTED_SHARE else "zeros"
+        image = resample(case.image, case.ijk_to_ras, grid, outside=outside)
         labels = resample(case.labels, case.ijk_to_ras, grid, mode="nearest")
         return self.augment(image), labels
 
