@@ -76,6 +76,7 @@ def bundles(tmp_path, monkeypatch):
         networks={"segmentor": {"name": "residual_unet", "arguments": network}},
         patch_size_kji=[8, 16, 16],
         working_spacing_kji_mm=[2.0, 1.5, 1.5],
+        refiner="tiny-refiner",
     )
     entry = {"name": "bernoulli_refiner", "arguments": REFINER}
     update_settings(
