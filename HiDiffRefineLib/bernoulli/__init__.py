@@ -3,12 +3,12 @@
 HiDiff, arXiv 2407.03548: https://arxiv.org/abs/2407.03548
 """
 
-from . import categorical, kernels
-from .chain import BernoulliChain, step_kernel
-from .kernels import clamp_prior, draw
-from .losses import kl_divergence_bernoulli, posterior_kl
-from .sampler import reverse, seeded_noise
-from .schedules import SCHEDULES, alpha_bar
+from HiDiffRefineLib.bernoulli import categorical, kernels
+from HiDiffRefineLib.bernoulli.chain import BernoulliChain, step_kernel
+from HiDiffRefineLib.bernoulli.kernels import clamp_prior, draw
+from HiDiffRefineLib.bernoulli.losses import kl_divergence_bernoulli, posterior_kl
+from HiDiffRefineLib.bernoulli.sampler import reverse, seeded_noise
+from HiDiffRefineLib.bernoulli.schedules import SCHEDULES, alpha_bar
 
 __all__ = [
     "SCHEDULES",

@@ -12,9 +12,9 @@ that axis. Number types, ``alpha_bar_*`` and broadcasting are as in ``kernels``.
 import torch
 import torch.nn.functional as F
 
-from . import kernels
-from .kernels import ddim  # its algebra is linear, hence the same for K classes
-from .precision import as_float, coefficient
+from HiDiffRefineLib.bernoulli import kernels
+from HiDiffRefineLib.bernoulli.kernels import ddim  # its algebra is linear, hence the same for K classes
+from HiDiffRefineLib.bernoulli.precision import as_float, coefficient
 
 __all__ = ["clamp_prior", "ddim", "draw", "forward", "marginal", "posterior", "posterior_mixture", "skip"]
 

@@ -5,9 +5,9 @@ from numbers import Integral
 
 import torch
 
-from ..errors import ConfigError
-from . import kernels
-from .schedules import alpha_bar
+from HiDiffRefineLib.bernoulli import kernels
+from HiDiffRefineLib.bernoulli.schedules import alpha_bar
+from HiDiffRefineLib.errors import ConfigError
 
 _STEP_KERNELS: dict[str, Callable[..., torch.Tensor]] = {
     "ddim": lambda y_t, y0_hat, prior, bar_s, bar_t: kernels.ddim(y_t, y0_hat, bar_s, bar_t),

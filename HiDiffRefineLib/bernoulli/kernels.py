@@ -16,7 +16,7 @@ PRIOR_MARGIN · (1 - alpha_bar_t). Hence y0_hat needs no margin, and hints can b
 
 import torch
 
-from .precision import as_float, coefficient
+from HiDiffRefineLib.bernoulli.precision import as_float, coefficient
 
 # A saturated sigmoid says p = 0 where it means "surely not". At 1e-3 a state that contradicts the prior stays
 # possible (and so says little about y_0), while a start state carries one stray voxel in a thousand.

@@ -6,8 +6,8 @@ of .1 into .31), and the exact reverse law, hints and uncertainty maps all need 
 
 import torch
 
-from .chain import BernoulliChain
-from .precision import as_float
+from HiDiffRefineLib.bernoulli.chain import BernoulliChain
+from HiDiffRefineLib.bernoulli.precision import as_float
 
 # Keeps a sure but wrong model at a finite loss of 13.8 nats, where its gradient is 0: add BCE on the logits.
 PROBABILITY_MARGIN = 1e-6

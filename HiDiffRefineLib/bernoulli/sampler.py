@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from ..errors import ConfigError
-from .chain import BernoulliChain, step_kernel
-from .kernels import clamp_prior, draw
+from HiDiffRefineLib.bernoulli.chain import BernoulliChain, step_kernel
+from HiDiffRefineLib.bernoulli.kernels import clamp_prior, draw
+from HiDiffRefineLib.errors import ConfigError
 
 
 def seeded_noise(

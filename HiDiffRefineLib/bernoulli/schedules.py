@@ -10,7 +10,7 @@ from numbers import Integral
 
 import torch
 
-from ..errors import ConfigError
+from HiDiffRefineLib.errors import ConfigError
 
 # Nichol and Dhariwal's cap on beta_t: keeps a trace of y_0 at t = T, so that no step is a full redraw.
 MAX_BETA = 0.999

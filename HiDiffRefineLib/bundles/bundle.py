@@ -34,11 +34,6 @@ class Bundle:
     metadata: dict = field(repr=False, hash=False)
 
     @property
-    def title(self) -> str:
-        """The name a user reads."""
-        return self.metadata["name"]
-
-    @property
     def settings(self) -> dict:
         """The block "hidiffrefine"; schema.json describes its fields."""
         return self.metadata["hidiffrefine"]

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. Nothing was written.", file=sys.stderr)
+        print("Stopped.", file=sys.stderr)
         return 130
     return 0
 

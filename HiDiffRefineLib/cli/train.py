@@ -13,11 +13,12 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--pack", type=Path, metavar="DIR", help="only pack DIR (images/, labels/) into the config's archive"
     )
+    parser.add_argument("--install", action="store_true", help="only put the trained weights into the bundle")
     parser.set_defaults(run=run)
 
 
 def run(options) -> None:
-    """Trains, or packs data for training."""
+    """Trains, packs data for training, or installs what was trained."""
     # torch and lightning load only when they are needed.
     from HiDiffRefineLib.training.collaborate import train_collaboration
     from HiDiffRefineLib.training.config import read_config
@@ -31,6 +32,16 @@ def run(options) -> None:
 
         intensity = load_bundle(config.bundle).settings["intensity"]
         save_cases(Path(config.cases[0]), read_folder(options.pack, intensity))
+        return
+    if options.install:
+        from safetensors.torch import load_file
+
+        from HiDiffRefineLib.bundles import load_bundle, write_weights
+
+        weights = Path(config.output) / "weights.safetensors"
+        if not weights.is_file():
+            raise ConfigError(f"There are no weights {weights}.", "Train first.")
+        write_weights(load_bundle(config.bundle).folder, config.task, load_file(weights))
         return
     tasks = {"segmentor": train_segmentor, "plain_refiner": train_refiner, "refiner": train_refiner}
     tasks["collaborate"] = train_collaboration

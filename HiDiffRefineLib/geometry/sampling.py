@@ -6,11 +6,16 @@ import torch.nn.functional as F
 
 from HiDiffRefineLib.geometry.grids import Grid
 
+# Slices of the target sampled at a time: coordinates of a whole CT at once would take gigabytes.
+SLAB = 32
+
 
 def resample(
     array: torch.Tensor, source: np.ndarray, target: Grid, mode: str = "bilinear", outside: str = "zeros"
 ) -> torch.Tensor:
     """Values of `array` at the samples of a target grid.
+
+    A voxel reaches to its outer edge, half a voxel beyond its centre, as in ITK and 3D Slicer.
 
     Args:
         array: (C, k, j, i) float tensor.
@@ -24,20 +29,25 @@ def resample(
     """
     target_to_source = np.linalg.inv(source) @ target.ijk_to_ras
     # Voxel index n of N becomes 2 n / (N - 1) - 1 for grid_sample with aligned corners.
-    scale = 2.0 / np.maximum(np.array(array.shape[:0:-1], float) - 1, 1)
-    matrix = np.diag([*scale, 1.0]) @ target_to_source
+    sizes = np.maximum(np.array(array.shape[:0:-1], float), 2)
+    matrix = np.diag([*(2 / (sizes - 1)), 1.0]) @ target_to_source
     matrix[:3, 3] -= 1.0
     matrix = torch.as_tensor(matrix[:3], dtype=torch.float32, device=array.device)
-    k, j, i = (torch.arange(n, dtype=torch.float32, device=array.device) for n in target.shape_kji)
-    coordinates = (
-        matrix[:, 0] * i[None, None, :, None]
-        + matrix[:, 1] * j[None, :, None, None]
-        + matrix[:, 2] * k[:, None, None, None]
-        + matrix[:, 3]
-    )
-    return F.grid_sample(array[None], coordinates[None], mode=mode, padding_mode=outside, align_corners=True)[
-        0
-    ]
+    edge = torch.as_tensor(sizes / (sizes - 1), dtype=torch.float32, device=array.device)
+    j, i = (torch.arange(n, dtype=torch.float32, device=array.device) for n in target.shape_kji[1:])
+    plane = matrix[:, 0] * i[None, :, None] + matrix[:, 1] * j[:, None, None] + matrix[:, 3]
+    result = array.new_empty(len(array), *target.shape_kji)
+    for start in range(0, target.shape_kji[0], SLAB):
+        k = torch.arange(
+            start, min(start + SLAB, target.shape_kji[0]), dtype=torch.float32, device=array.device
+        )
+        coordinates = plane + matrix[:, 2] * k[:, None, None, None]
+        if outside == "zeros":
+            coordinates = torch.where(coordinates.abs() <= edge, coordinates.clamp(-1, 1), coordinates)
+        result[:, start : start + SLAB] = F.grid_sample(
+            array[None], coordinates[None], mode=mode, padding_mode=outside, align_corners=True
+        )[0]
+    return result
 
 
 def resample_labelmap(labelmap: np.ndarray, source: np.ndarray, target: Grid) -> np.ndarray:

@@ -11,8 +11,8 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.refiner import Region, refined_probability
 from HiDiffRefineLib.inference.segmentor import Prior
 
-# Below this a label can't win a voxel of the native grid, nor matter to its calibration.
-NEGLIGIBLE = 0.02
+# Below this a label hardly wins a voxel of the native grid; one stray voxel above it makes a box large.
+NEGLIGIBLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LabelProbability:
     Args:
         label: its value.
         box: slices (k, j, i) of the native grid; outside, the probability is negligible.
-        probability: float32 of the box's shape.
+        probability: float16 of the box's shape.
     """
 
     label: int
@@ -73,7 +73,7 @@ def label_probability(
         probability = prior.resampled(label, target)
     else:
         probability = refined_probability(region, refined, prior, label, target)
-    return LabelProbability(label, box, probability[0].cpu().numpy())
+    return LabelProbability(label, box, probability[0].half().cpu().numpy())
 
 
 def compose(maps: Iterable[LabelProbability | None], shape_kji) -> np.ndarray:

@@ -32,3 +32,13 @@ def load_network(bundle: Bundle, key: str, device: torch.device) -> nn.Module:
     network = build_network(*bundle.network(key))
     load_into(network, load_weights(bundle, key), bundle)
     return network.to(device, memory_format=torch.channels_last_3d).eval()
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 for convolutions where the device computes it natively, else float32."""
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device)[0] >= 8
+    else:
+        mkldnn = torch.backends.mkldnn.is_available() and device.type == "cpu"
+        native = mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,12 +44,12 @@ class Pipeline:
     device: torch.device
     _networks: dict = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def refiner_bundle(self) -> Bundle:
         """The class-agnostic refiner that this bundle names."""
         return load_bundle(self.bundle.settings["refiner"])
 
-    @property
+    @cached_property
     def chain(self) -> BernoulliChain:
         """The refiner's Bernoulli chain."""
         settings = self.refiner_bundle.settings["chain"]
@@ -60,6 +61,29 @@ class Pipeline:
             bundle = self.bundle if key == "segmentor" else self.refiner_bundle
             self._networks[key] = load_network(bundle, key, self.device)
         return self._networks[key]
+
+    def check(self, steps: int | None, needed: Sequence[str]) -> int:
+        """Refuses what can't run, before long work, and loads the networks that will.
+
+        Args:
+            steps: reverse steps wanted; None for the refiner's default.
+            needed: networks that will run.
+
+        Returns:
+            the number of reverse steps.
+
+        Raises:
+            ConfigError: a bundle that is no segmentor, or impossible steps.
+            BundleError: weights missing or damaged.
+        """
+        if self.bundle.kind != "segmentor":
+            raise ConfigError(f"'{self.bundle.name}' is no segmentor.", "List them: bundles.")
+        steps = self.refiner_bundle.settings["steps"] if steps is None else steps
+        if not 1 <= steps <= self.chain.steps:
+            raise ConfigError(f"{steps} reverse steps are not possible.", f"Choose 1 to {self.chain.steps}.")
+        for key in needed:
+            self.network(key)
+        return steps
 
     def scan(self, volume: Volume, roi: RegionOfInterest | None = None) -> Scan:
         """The volume, or the part of it around a region of interest, normalised by the bundle's rule."""
@@ -122,19 +146,10 @@ def segment(
         ConfigError: impossible steps or seed, or a bundle that is no segmentor.
         VolumeError: a region outside the volume, or intensities that the bundle can't use.
     """
-    if pipeline.bundle.kind != "segmentor":
-        raise ConfigError(f"'{pipeline.bundle.name}' is no segmentor.", "List them: bundles.")
     if seed < 0:
         raise ConfigError(f"The seed {seed} is negative.", "Choose 0 or more.")
-    if prior_only:
-        steps = 0
-    else:
-        steps = pipeline.refiner_bundle.settings["steps"] if steps is None else steps
-        most = pipeline.chain.steps
-        if not 1 <= steps <= most:
-            raise ConfigError(f"{steps} reverse steps are not possible.", f"Choose 1 to {most}.")
-        # A refiner that can't be loaded should say so before minutes of segmenting.
-        pipeline.network("refiner")
+    steps = pipeline.check(steps, ["segmentor"] if prior_only else ["segmentor", "refiner"])
+    steps = 0 if prior_only else steps
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     boxes = [roi.box(grid) for roi in regions]
     if not regions:

@@ -10,9 +10,12 @@ from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
-from HiDiffRefineLib.inference.segmentor import Prior, autocast
+from HiDiffRefineLib.inference.models import autocast
+from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS, PRIOR_MARGIN, BernoulliRefiner
 
+# The finest spacing of a region, relative to the prior's working grid: small organs are looked at closely.
+ZOOM = 2 / 3
 # Voxels of context that a region keeps around its object on each side, (k, j, i).
 CONTEXT_KJI = (4, 12, 12)
 # The correction fades to nothing over this many voxels at the region's rim, so that no seam shows.
@@ -27,24 +30,27 @@ class Region:
         grid: along R, A, S; its spacing follows from the object's size.
         image: (1, k, j, i) in 0…1.
         prior: (1, k, j, i) the segment's probability, the chain's terminal law.
+        others: (1, k, j, i) the probability of all other segments.
     """
 
     grid: Grid
     image: torch.Tensor
     prior: torch.Tensor
+    others: torch.Tensor
 
 
-def region_grid(bounds_ras: np.ndarray, finest_kji, patch_kji) -> Grid:
-    """A grid of fixed size around an object: as fine as the working grid if it fits, else coarser.
+def region_grid(bounds_ras: np.ndarray, working_kji, patch_kji) -> Grid:
+    """A grid of fixed size around an object: finer than the working grid for a small one, else coarser.
 
     Args:
         bounds_ras: (2, 3) the object, RAS mm.
-        finest_kji: spacing of the prior's working grid, mm.
+        working_kji: spacing of the prior's working grid, mm.
         patch_kji: voxels of the refiner's input.
     """
     room_kji = np.array(patch_kji) - 2 * np.array(CONTEXT_KJI)
     extent_kji = (bounds_ras[1] - bounds_ras[0])[::-1]
-    return centered_grid(bounds_ras.mean(0), patch_kji, np.maximum(finest_kji, extent_kji / room_kji))
+    spacing_kji = np.maximum(ZOOM * np.asarray(working_kji), extent_kji / room_kji)
+    return centered_grid(bounds_ras.mean(0), patch_kji, spacing_kji)
 
 
 def segment_region(
@@ -61,21 +67,23 @@ def segment_region(
         return None
     bounds = object_bounds_ras(mask, prior.grid.ijk_to_ras)
     grid = region_grid(bounds, prior.grid.spacing_kji, patch_kji)
-    return Region(grid, resample(image, ijk_to_ras, grid), prior.resampled(label, grid))
+    others = prior.others_resampled(label, grid)
+    return Region(grid, resample(image, ijk_to_ras, grid), prior.resampled(label, grid), others)
 
 
-def condition(image: torch.Tensor, prior: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The encoder's input (B, CONDITION_CHANNELS, k, j, i) from (B, 1, k, j, i) parts, without hints."""
-    hints = image.new_zeros(len(image), CONDITION_CHANNELS - 3, *image.shape[2:])
-    return torch.cat([image, prior, mask, hints], dim=1)
+def condition(image: torch.Tensor, prior: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """The encoder's input (B, CONDITION_CHANNELS, k, j, i) from (B, 1, k, j, i) parts, before any hint: the
+    current mask is the prior's."""
+    hints = image.new_zeros(len(image), CONDITION_CHANNELS - 4, *image.shape[2:])
+    return torch.cat([image, prior, others, (prior > 0.5).to(image.dtype), hints], dim=1)
 
 
 @torch.inference_mode()
 def plain_refinement(network: BernoulliRefiner, region: Region) -> torch.Tensor:
     """Probability (1, k, j, i) of the plain (non-diffusion) refiner, in one pass."""
-    image, prior = region.image[None], region.prior[None]
-    with autocast(image.device):
-        features = network.encode(condition(image, prior, (prior > 0.5).float()))
+    prior = region.prior[None]
+    with autocast(prior.device):
+        features = network.encode(condition(region.image[None], prior, region.others[None]))
         logits = network.denoise(prior, prior, prior.new_ones(1), features)
     return torch.sigmoid(logits)[0]
 
@@ -90,9 +98,9 @@ def reverse_steps(
         seed: fixes every draw on every device.
         samples: chains run side by side.
     """
-    image, prior = region.image[None], region.prior[None]
-    with torch.inference_mode(), autocast(image.device):
-        features = network.encode(condition(image, prior, (prior > 0.5).float()))
+    prior = region.prior[None]
+    with torch.inference_mode(), autocast(prior.device):
+        features = network.encode(condition(region.image[None], prior, region.others[None]))
     features = [f.expand(samples, *f.shape[1:]) for f in features]
     prior = prior.expand(samples, *prior.shape[1:])
 

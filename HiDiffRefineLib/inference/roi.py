@@ -39,7 +39,7 @@ class RegionOfInterest:
         part = part_of(volume, box)
         extent_kji = np.array(part.shape_kji) * part.spacing_kji
         enough = np.minimum(np.array(volume.shape_kji) * volume.spacing_kji, SMALLEST_MM)
-        if (extent_kji < enough).any():
+        if (extent_kji < enough).any() or not self.holds(part).any():
             low, high = volume.bounds_ras()
             raise VolumeError(
                 f"The region around {_point(self.center_ras)} holds too little of the image.",

@@ -10,6 +10,7 @@ from monai.inferers import sliding_window_inference
 
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.models import autocast
 
 # Half-overlapping windows: Dice .003 better than a quarter on BTCV, at twice the time.
 OVERLAP = 0.5
@@ -36,11 +37,10 @@ class Prior:
         # Interpolation weights add up to 1 + 2e-7, which the chain would refuse as no probability.
         return resample(probability, self.grid.ijk_to_ras, target).clamp(0, 1)
 
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 for convolutions wherever the device computes it natively, else float32."""
-    enabled = device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    def others_resampled(self, label: int, target: Grid) -> torch.Tensor:
+        """Probability of any other label but background, as `resampled`."""
+        others = 1 - self.probabilities[:1].float() - self.probabilities[label : label + 1].float()
+        return resample(others.clamp(0, 1), self.grid.ijk_to_ras, target).clamp(0, 1)
 
 
 @torch.inference_mode()
@@ -90,7 +90,10 @@ def run_segmentor(
         overlap=OVERLAP,
         mode="gaussian",
     )
-    return Prior(torch.softmax(logits[0], dim=0).half(), grid)
+    probabilities = torch.empty_like(logits[0], dtype=torch.float16)
+    for k in range(grid.shape_kji[0]):  # slice by slice: a second float32 copy could be gigabytes
+        probabilities[:, k] = torch.softmax(logits[0, :, k], dim=0)
+    return Prior(probabilities, grid)
 
 
 def _window_count(shape_kji, patch_kji) -> int:

@@ -15,9 +15,9 @@ from torch import nn
 
 from HiDiffRefineLib.networks.exchange import CrossTransformer
 
-# Channels of the condition: image, prior, current mask, then hints (positive and negative clicks, positive
-# and negative scribbles), all in 0…1.
-CONDITION_CHANNELS = 7
+# Channels of the condition, all in 0…1: image, prior, the other segments' probability (this one may begin
+# where they end), current mask, then hints (positive and negative clicks, positive and negative scribbles).
+CONDITION_CHANNELS = 8
 STRIDES = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
 # Every side of an input must be a multiple of this, (k, j, i).
 DIVISOR_KJI = (4, 8, 8)
@@ -26,7 +26,12 @@ PRIOR_MARGIN = 0.001
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(8, channels // 4), channels)
+    return nn.GroupNorm(8, channels)
+
+
+def _down(channels: int, wider: int, stride: tuple[int, int, int]) -> nn.Conv3d:
+    # A kernel as large as its stride: padded 3×3×3 kernels would shift features by half a voxel a level.
+    return nn.Conv3d(channels, wider, stride, stride=stride)
 
 
 class ResidualBlock(nn.Module):
@@ -56,8 +61,7 @@ class ConditionEncoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv3d(CONDITION_CHANNELS, channels[0], 3, padding=1)
         self.downs = nn.ModuleList(
-            nn.Conv3d(a, b, 3, stride=s, padding=1)
-            for a, b, s in zip(channels[:-1], channels[1:], STRIDES, strict=True)
+            _down(a, b, s) for a, b, s in zip(channels[:-1], channels[1:], STRIDES, strict=True)
         )
         self.levels = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
@@ -74,26 +78,30 @@ class ConditionEncoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """State y_t, prior and t, with the encoder's features, → correction of the prior's logit."""
+    """State y_t, prior and t, with the encoder's features, → correction of the prior's logit.
 
-    def __init__(self, channels: Sequence[int], embedding: int, heads: int):
+    Args:
+        channels: its own, at the four scales; the last is also the encoder's.
+        encoded: the encoder's channels.
+        embedding: width of the step embedding.
+        heads: of the exchange.
+    """
+
+    def __init__(self, channels: Sequence[int], encoded: Sequence[int], embedding: int, heads: int):
         super().__init__()
         c0, c1, c2, c3 = channels
         self.embedding = nn.Sequential(
             nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        self.stem = nn.Conv3d(2, c1, 3, stride=STRIDES[0], padding=1)
-        self.join1, self.join2 = nn.Conv3d(2 * c1, c1, 1), nn.Conv3d(2 * c2, c2, 1)
+        self.stem, self.join0 = _down(2, c1, STRIDES[0]), nn.Conv3d(2 + encoded[0], c0, 1)
+        self.join1, self.join2 = nn.Conv3d(c1 + encoded[1], c1, 1), nn.Conv3d(c2 + encoded[2], c2, 1)
         self.block1, self.block2 = ResidualBlock(c1, embedding), ResidualBlock(c2, embedding)
-        self.down2 = nn.Conv3d(c1, c2, 3, stride=STRIDES[1], padding=1)
-        self.down3 = nn.Conv3d(c2, c3, 3, stride=STRIDES[2], padding=1)
+        self.down2, self.down3 = _down(c1, c2, STRIDES[1]), _down(c2, c3, STRIDES[2])
         self.exchange = CrossTransformer(c3, heads, embedding)
         self.block3 = ResidualBlock(c3, embedding)
         self.up2, self.up1, self.up0 = nn.Conv3d(c3, c2, 1), nn.Conv3d(c2, c1, 1), nn.Conv3d(c1, c0, 1)
         self.decode2, self.decode1 = ResidualBlock(c2, embedding), ResidualBlock(c1, embedding)
-        self.state0 = nn.Conv3d(2, c0, 1)
-        self.decode0 = nn.Conv3d(c0, c0, 3, padding=1)
-        self.norm0 = _norm(c0)
+        self.decode0, self.norm0 = nn.Conv3d(c0, c0, 3, padding=1), _norm(c0)
         self.head = nn.Conv3d(c0, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -109,7 +117,7 @@ class Denoiser(nn.Module):
         x3 = self.block3(self.exchange(self.down3(x2), f3, e), e)
         x2 = self.decode2(x2 + _upsample(self.up2(x3), x2), e)
         x1 = self.decode1(x1 + _upsample(self.up1(x2), x1), e)
-        x = f0 + _upsample(self.up0(x1), f0) + self.state0(x0)
+        x = self.join0(torch.cat([x0, f0], dim=1)) + _upsample(self.up0(x1), x0)
         return self.head(F.silu(self.decode0(F.silu(self.norm0(x)))))
 
 
@@ -121,8 +129,9 @@ class BernoulliRefiner(nn.Module):
     """Binary, class-agnostic refiner.
 
     Args:
-        channels: feature channels at the four scales.
-        blocks: residual blocks per scale of the encoder.
+        channels: the encoder's feature channels at the four scales.
+        blocks: the encoder's residual blocks per scale.
+        light: the denoiser's feature channels; the last is also the encoder's.
         embedding: width of the step embedding.
         heads: attention heads of the exchange.
 
@@ -132,14 +141,15 @@ class BernoulliRefiner(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (16, 32, 64, 96),
+        channels: Sequence[int] = (24, 40, 64, 96),
         blocks: Sequence[int] = (1, 1, 2, 2),
+        light: Sequence[int] = (16, 24, 48, 96),
         embedding: int = 128,
         heads: int = 4,
     ):
         super().__init__()
         self.encoder = ConditionEncoder(channels, blocks)
-        self.denoiser = Denoiser(channels, embedding, heads)
+        self.denoiser = Denoiser(light, channels, embedding, heads)
 
     def encode(self, condition: torch.Tensor) -> list[torch.Tensor]:
         """(B, CONDITION_CHANNELS, k, j, i), sides divisible by `DIVISOR_KJI` → features for `denoise`."""

@@ -34,15 +34,16 @@ def read_folder(folder: Path, intensity: dict) -> list[Case]:
         intensity: a bundle's intensity rule.
     """
     # SimpleITK is needed to read files, not to train from a packed archive.
+    from HiDiffRefineLib.evaluation.cases import find_cases, read_case
     from HiDiffRefineLib.inference.intensity import intensity_range, scale
-    from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
+    from HiDiffRefineLib.volumes.read import title
 
     cases = []
-    for path in sorted((folder / "images").iterdir()):
-        volume, labels = read_volume(path), read_labelmap(folder / "labels" / path.name)
+    for file in find_cases(folder):
+        volume, labels = read_case(folder, file)
         image = scale(volume.array, *intensity_range(volume.array, intensity))
         image = np.rint(255 * image).astype(np.uint8)
-        cases.append(Case(path.name.split(".")[0], image, labels.array.astype(np.uint8), volume.ijk_to_ras))
+        cases.append(Case(title(Path(file)), image, labels.astype(np.uint8), volume.ijk_to_ras))
     return cases
 
 

@@ -50,10 +50,14 @@ class Collaboration(nn.Module):
         if self.weight:
             values = labels.unique()
             label = int(values[self.rng.integers(1, len(values))]) if len(values) > 1 else 1
-            prior = torch.softmax(logits, dim=1)[:, label : label + 1]
+            probabilities = torch.softmax(logits, dim=1)
+            prior = probabilities[:, label : label + 1]
+            others = 1 - probabilities[:, :1] - prior
             # Parameters that ask for no gradient while this graph is built get none from it.
             self.refiner.requires_grad_(False)
-            parts = chain_loss(self.refiner, self.chain, self.rng, images, prior, (labels == label).float())
+            parts = chain_loss(
+                self.refiner, self.chain, self.rng, images, prior, others, (labels == label).float()
+            )
             self.refiner.requires_grad_(True)
             terms["collaboration"] = self.weight * sum(parts.values())
         parts = chain_loss(self.refiner, self.chain, self.rng, *refiner_batch)

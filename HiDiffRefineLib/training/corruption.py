@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 # Share of training samples whose prior is corrupted on top of being out of fold.
-CORRUPTED_SHARE = 0.4
+CORRUPTED_SHARE = 0.25
 
 
 def displacement(rng: np.random.Generator, spacing_kji: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

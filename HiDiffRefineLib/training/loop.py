@@ -49,8 +49,9 @@ def fit(
 ) -> nn.Module:
     """Trains `network` in place and returns it with its averaged (EMA) weights.
 
-    Leaves in config.output: `weights.safetensors` (EMA, fp16), `checkpoint.pt` (everything needed to go on;
-    found there at the start, training resumes from it), `log.json` and `curves.png`.
+    Leaves in config.output `weights.safetensors` (EMA, fp16), `log.json`, `curves.png` and `checkpoint.pt`
+    (weights, optimiser and schedule: found there at the start, training goes on from it; the patches are
+    drawn anew).
 
     Args:
         batches: endless; on the fabric's device.
@@ -94,32 +95,36 @@ def fit(
     saved = time.monotonic()
     started = saved - spent
     bar = tqdm(total=100, unit="%", desc=output.name, disable=fabric.global_rank > 0, mininterval=5)
-    for batch in batches:
-        spent = time.monotonic() - started
-        progress = fabric.broadcast(max(iteration / config.iterations, spent / (60 * config.minutes)))
-        if progress >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * learning_rate_share(progress)
-        wrapped.train()
-        terms = loss(wrapped, batch)
-        optimizer.zero_grad(set_to_none=True)
-        fabric.backward(sum(terms.values()))
-        fabric.clip_gradients(wrapped, optimizer, max_norm=1.0, error_if_nonfinite=False)
-        optimizer.step()
-        averaged.update_parameters(network)
-        if iteration % LOG_EVERY == 0:
-            values = {name: float(term.detach()) for name, term in terms.items()}
-            if not all(isfinite(value) for value in values.values()):
-                fault = f"The loss is not a number at iteration {iteration}."
-                raise ConfigError(fault, "Lower learning_rate.")
-            log.append({"iteration": iteration, **values})
-            bar.n = round(100 * progress, 1)
-            bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, it=iteration)
-        iteration += 1
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            saved = time.monotonic()
-            save()
+    try:
+        for batch in batches:
+            spent = time.monotonic() - started
+            progress = fabric.broadcast(max(iteration / config.iterations, spent / (60 * config.minutes)))
+            if progress >= 1:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * learning_rate_share(progress)
+            wrapped.train()
+            terms = loss(wrapped, batch)
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(sum(terms.values()))
+            fabric.clip_gradients(wrapped, optimizer, max_norm=1.0, error_if_nonfinite=False)
+            optimizer.step()
+            averaged.update_parameters(network)
+            if iteration % LOG_EVERY == 0:
+                values = {name: float(term.detach()) for name, term in terms.items()}
+                if not all(isfinite(value) for value in values.values()):
+                    fault = f"The loss is not a number at iteration {iteration}."
+                    raise ConfigError(fault, "Lower learning_rate.")
+                log.append({"iteration": iteration, **values})
+                bar.n = round(100 * progress, 1)
+                bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, it=iteration)
+            iteration += 1
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                saved = time.monotonic()
+                save()
+    except KeyboardInterrupt:
+        save()
+        raise
     bar.close()
     save()
     plot_curves(log, output / "curves.png")

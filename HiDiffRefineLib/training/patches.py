@@ -14,7 +14,7 @@ from HiDiffRefineLib.training.cases import Case
 # Share of patches centred on a voxel of a label chosen evenly among the labels, so that an adrenal gland
 # is seen as often as a liver; the rest fall anywhere.
 FOREGROUND_SHARE = 0.7
-# Share of patches in which a volume goes on beyond its border as its own mirror image.
+# Share of patches in which a volume goes on beyond its border as its mirror image, where sides don't matter.
 REFLECTED_SHARE = 0.4
 VOXELS_KEPT_PER_LABEL = 2000
 
@@ -71,7 +71,7 @@ def intensity_augmentation(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
             mt.RandLambda(lambda image: image + 0.05 * torch.randn_like(image), prob=0.15),
         ]
     ).set_random_state(seed)
-    return lambda image: convert_to_tensor(augment(image), track_meta=False)
+    return lambda image: convert_to_tensor(augment(image), track_meta=False).clamp(0, 1)
 
 
 class SegmentationPatches:
@@ -107,9 +107,9 @@ class SegmentationPatches:
         linear = random_linear(self.rng, self.mirror)
         grid = centered_grid(self._center(case), self.patch_kji, self.spacing_kji, linear)
         # Black beyond the border tells where in a crop one is; a whole head shows anatomy there.
-        outside = "reflection" if self.rng.random() < REFLECTED_SHARE else "zeros"
+        outside = "reflection" if self.mirror and self.rng.random() < REFLECTED_SHARE else "zeros"
         image = resample(case.image, case.ijk_to_ras, grid, outside=outside)
-        labels = resample(case.labels, case.ijk_to_ras, grid, mode="nearest")
+        labels = resample(case.labels, case.ijk_to_ras, grid, mode="nearest", outside=outside)
         return self.augment(image), labels
 
     def _center(self, case: LoadedCase) -> np.ndarray:

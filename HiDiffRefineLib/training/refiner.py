@@ -27,7 +27,7 @@ from HiDiffRefineLib.training.refiner_patches import RefinerPatches
 from HiDiffRefineLib.training.validation import print_dice, prior_maps, refined_maps
 
 TERMINAL_SHARE = 0.5
-SCHEDULE_LENGTHS = (2, 3, 4)
+SCHEDULE_LENGTHS = (2, 3, 4, 10)
 # Numbers of reverse steps that held-out cases are looked at with.
 VALIDATED_STEPS = (1, 2, 3, 4, 10)
 KL_WEIGHT = 0.1
@@ -104,15 +104,15 @@ def paired_sets(config: TrainConfig) -> tuple[list[list], list[list]]:
     return training, held_out
 
 
-def plain_loss(network, image, prior, truth) -> dict[str, torch.Tensor]:
+def plain_loss(network, image, prior, others, truth) -> dict[str, torch.Tensor]:
     """One pass from the soft prior to the mask."""
-    features = network.encode(condition(image, prior, (prior > 0.5).float()))
+    features = network.encode(condition(image, prior, others))
     return mask_loss(network.denoise(prior, prior, prior.new_ones(len(prior)), features), truth)
 
 
-def chain_loss(network, chain: BernoulliChain, rng, image, prior, truth) -> dict[str, torch.Tensor]:
+def chain_loss(network, chain: BernoulliChain, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
     """A reverse step at a state that the chain itself reached, all samples of the batch at the same t."""
-    features = network.encode(condition(image, prior, (prior > 0.5).float()))
+    features = network.encode(condition(image, prior, others))
     state, t = draw(clamp_prior(prior), torch.rand_like(prior)), chain.steps
 
     def denoise(features):

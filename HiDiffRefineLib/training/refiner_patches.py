@@ -13,7 +13,7 @@ from HiDiffRefineLib.training.patches import LoadedCase, intensity_augmentation,
 
 
 class RefinerPatches:
-    """Endless batches (image, prior, truth), each (B, 1, k, j, i), around one object at a time.
+    """Endless batches (image, prior, others, truth), each (B, 1, k, j, i), around one object at a time.
 
     Args:
         sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels.
@@ -47,23 +47,24 @@ class RefinerPatches:
             samples = [self.draw() for _ in range(self.batch)]
             yield tuple(torch.stack(parts) for parts in zip(*samples, strict=True))
 
-    def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One augmented image, its possibly corrupted prior and its truth, each (1, k, j, i)."""
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One augmented image, its possibly corrupted prior, other segments and truth, each (1, k, j, i)."""
         rng = self.rng
         loaded = self.sets[rng.choice(len(self.sets), p=self.shares)]
         case, steps, prior_grid, bounds = loaded[rng.integers(len(loaded))]
         label = int(rng.choice(list(bounds)))
-        grid = region_grid(bounds[label], prior_grid.spacing_kji, self.patch_kji)
-        jitter = rng.uniform(-6, 6, 3) * grid.spacing_kji[::-1]
-        linear = random_linear(rng, mirror=True)
-        grid = centered_grid(grid.center_ras + jitter, self.patch_kji, grid.spacing_kji, linear)
-        image = self.augment(resample(case.image, case.ijk_to_ras, grid)).clamp(0, 1)
+        region = region_grid(bounds[label], prior_grid.spacing_kji, self.patch_kji)
+        spacing_kji, linear = region.spacing_kji, random_linear(rng, mirror=True)
+        center = region.center_ras + rng.uniform(-6, 6, 3) * spacing_kji[::-1]
+        grid = centered_grid(center, self.patch_kji, spacing_kji, linear)
+        image = self.augment(resample(case.image, case.ijk_to_ras, grid))
         truth = resample((case.labels == label).float(), case.ijk_to_ras, grid) > 0.5
-        probability = steps[label : label + 1].float() / 255
+        background, probability = (steps[n : n + 1].float() / 255 for n in (0, label))
+        others = resample((1 - background - probability).clamp(0, 1), prior_grid.ijk_to_ras, grid).clamp(0, 1)
         corrupted = rng.random() < CORRUPTED_SHARE
         if corrupted and rng.random() < 0.3:
-            shift, skew = displacement(rng, grid.spacing_kji)
-            moved = centered_grid(grid.center_ras + shift, self.patch_kji, grid.spacing_kji, linear @ skew)
-            return image, resample(probability, prior_grid.ijk_to_ras, moved).clamp(0, 1), truth.float()
+            shift, skew = displacement(rng, spacing_kji)
+            grid = centered_grid(center + shift, self.patch_kji, spacing_kji, linear @ skew)
+            corrupted = False
         prior = resample(probability, prior_grid.ijk_to_ras, grid).clamp(0, 1)
-        return image, corrupt(prior, rng) if corrupted else prior, truth.float()
+        return image, corrupt(prior, rng) if corrupted else prior, others, truth.float()

@@ -36,7 +36,7 @@ def read_volume(path: str | os.PathLike) -> Volume:
     with _named(path):
         array, ijk_to_ras = _read(path)
         check_intensities(array)
-    return Volume(array, ijk_to_ras, _title(path))
+    return Volume(array, ijk_to_ras, title(path))
 
 
 def read_labelmap(path: str | os.PathLike) -> Volume:
@@ -55,7 +55,7 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
     with _named(path):
         array, ijk_to_ras = _read(path)
         check_labels(array)
-    return Volume(array.astype(np.min_scalar_type(int(array.max()))), ijk_to_ras, _title(path))
+    return Volume(array.astype(np.min_scalar_type(int(array.max()))), ijk_to_ras, title(path))
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def _named(path: Path) -> Iterator[None]:
         raise VolumeError(f"{path.name}: {error.message}", error.remedy) from error
 
 
-def _title(path: Path) -> str:
+def title(path: Path) -> str:
     """The file's name without its extension."""
     name = path.name
     for extension in (".seg.nrrd", *EXTENSIONS):

@@ -30,7 +30,7 @@ def test_shipped_bundle_has_licence_card_and_known_refiner(name):
     bundle = load_bundle(name)
     assert (bundle.folder / "LICENSE").read_text(encoding="utf-8").strip()
     card = (bundle.folder / "docs/README.md").read_text(encoding="utf-8")
-    assert card.startswith(f"# {bundle.title}\n")
+    assert card.startswith(f"# {bundle.metadata['name']}\n")
     assert ("Research use only" in card) == bundle.research_only
     if bundle.kind == "segmentor":
         assert load_bundle(bundle.settings["refiner"]).kind == "refiner"

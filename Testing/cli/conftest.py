@@ -13,7 +13,7 @@ from HiDiffRefineLib.networks import build_network
 
 REFINER = {
     "name": "bernoulli_refiner",
-    "arguments": {"channels": [8, 8, 16, 16], "embedding": 16, "heads": 2},
+    "arguments": {"channels": [8, 8, 16, 16], "light": [8, 8, 8, 16], "embedding": 16, "heads": 2},
 }
 SEGMENTOR = {"name": "residual_unet", "arguments": {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}}
 

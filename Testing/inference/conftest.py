@@ -16,7 +16,13 @@ from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.volumes.volume import Volume
 
 MODELS = Path(__file__).parents[2] / "models"
-REFINER = {"channels": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "embedding": 16, "heads": 2}
+REFINER = {
+    "channels": [8, 8, 16, 16],
+    "light": [8, 8, 8, 16],
+    "blocks": [1, 1, 1, 1],
+    "embedding": 16,
+    "heads": 2,
+}
 
 
 def ras_of(grid: Grid) -> np.ndarray:

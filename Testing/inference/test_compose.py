@@ -90,7 +90,7 @@ def test_outside_its_box_a_label_is_negligible(seed, spacing, center):
     beyond = np.ones(native.shape_kji, bool)
     beyond[found.box] = False
     assert expected[beyond].max(initial=0) <= NEGLIGIBLE + 1e-5
-    assert whole[~beyond] == pytest.approx(expected[~beyond], abs=1e-4)
+    assert whole[~beyond] == pytest.approx(expected[~beyond], abs=5e-4)
     assert (whole[beyond] == 0).all()
 
 

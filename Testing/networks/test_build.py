@@ -8,7 +8,13 @@ from HiDiffRefineLib.networks import build_network
 
 SMALL = {
     "residual_unet": {"labels": 3, "channels": [8, 16, 16], "strides": [1, 2, 2]},
-    "bernoulli_refiner": {"channels": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "embedding": 16, "heads": 2},
+    "bernoulli_refiner": {
+        "channels": [8, 8, 16, 16],
+        "light": [8, 8, 8, 16],
+        "blocks": [1, 1, 1, 1],
+        "embedding": 16,
+        "heads": 2,
+    },
 }
 
 

@@ -8,12 +8,12 @@ import torch
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS, DIVISOR_KJI, PRIOR_MARGIN, BernoulliRefiner
 
 SHAPE = (4, 16, 8)
-CHANNELS = ["image", "prior", "mask", "+click", "-click", "+scribble", "-scribble"]
+CHANNELS = ["image", "prior", "others", "mask", "click+", "click-", "scribble+", "scribble-"]
 
 
 def small() -> BernoulliRefiner:
     torch.manual_seed(0)
-    return BernoulliRefiner((8, 8, 16, 16), (1, 1, 1, 1), embedding=16, heads=2).eval()
+    return BernoulliRefiner((8, 8, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16), embedding=16, heads=2).eval()
 
 
 @pytest.fixture

@@ -16,7 +16,13 @@ from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.config import TrainConfig
 
 MODELS = Path(__file__).parents[2] / "models"
-REFINER = {"channels": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "embedding": 16, "heads": 2}
+REFINER = {
+    "channels": [8, 8, 16, 16],
+    "light": [8, 8, 8, 16],
+    "blocks": [1, 1, 1, 1],
+    "embedding": 16,
+    "heads": 2,
+}
 
 
 def _case(name="one", shape=(24, 30, 36), seed=0) -> Case:

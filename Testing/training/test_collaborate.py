@@ -12,7 +12,13 @@ from HiDiffRefineLib.training.loop import save_half
 from HiDiffRefineLib.training.priors import save_priors
 
 SEGMENTOR = {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}
-REFINER = {"channels": [8, 8, 16, 16], "blocks": [1, 1, 1, 1], "embedding": 16, "heads": 2}
+REFINER = {
+    "channels": [8, 8, 16, 16],
+    "light": [8, 8, 8, 16],
+    "blocks": [1, 1, 1, 1],
+    "embedding": 16,
+    "heads": 2,
+}
 
 
 def gradients(randomise, weight):
@@ -24,7 +30,7 @@ def gradients(randomise, weight):
     images, labels = torch.rand(1, 1, 8, 16, 16), torch.zeros(1, 1, 8, 16, 16)
     labels[..., 4:12, 4:12] = 1
     prior = torch.rand(1, 1, 8, 16, 16)
-    terms = both(images, labels, (torch.rand_like(prior), prior, (prior > 0.4).float()))
+    terms = both(images, labels, (torch.rand_like(prior), prior, 1 - prior, (prior > 0.4).float()))
     sum(value for name, value in terms.items() if name != "refiner").backward()
     alone = [None if p.grad is None else p.grad.clone() for p in refiner.parameters()]
     return [p.grad.clone() for p in segmentor.parameters()], alone, terms
@@ -46,7 +52,9 @@ def test_the_refiner_learns_from_its_own_batch(randomise):
     segmentor = build_network("residual_unet", SEGMENTOR)
     both = Collaboration(segmentor, refiner, BernoulliChain(), 0.5, np.random.default_rng(0))
     prior = torch.rand(1, 1, 8, 16, 16)
-    both(prior, torch.ones_like(prior), (prior, prior, torch.ones_like(prior)))["refiner"].backward()
+    both(prior, torch.ones_like(prior), (prior, prior, 1 - prior, torch.ones_like(prior)))[
+        "refiner"
+    ].backward()
     assert all(parameter.grad is not None for parameter in refiner.parameters())
     assert all(parameter.grad is None for parameter in segmentor.parameters())
 

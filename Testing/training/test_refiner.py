@@ -38,7 +38,7 @@ def asked(logit: float, prior: float, truth: float) -> list:
     shape = (2, 1, 8, 12, 12)
     for _ in range(100):
         network.asked = []
-        parts = (torch.rand(shape), torch.full(shape, float(prior)), torch.full(shape, float(truth)))
+        parts = [torch.full(shape, float(value)) for value in (0.5, prior, 0.1, truth)]
         terms = refiner.chain_loss(network, chain, rng, *parts)
         network.zero_grad()
         sum(terms.values()).backward()
@@ -75,9 +75,9 @@ def test_half_of_the_training_is_at_the_chains_start_and_only_the_last_step_lear
 @pytest.mark.parametrize("prior", [0.0, 1.0])
 @pytest.mark.parametrize("kind", ["chain", "plain"])
 def test_losses_and_gradients_are_finite_where_the_prior_is_sure(randomise, prior, kind):
-    network = randomise(BernoulliRefiner((8, 8, 16, 16), (1, 1, 1, 1), embedding=16, heads=2))
+    network = randomise(BernoulliRefiner((8, 8, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16), embedding=16, heads=2))
     shape = (1, 1, 4, 8, 8)
-    parts = torch.rand(shape), torch.full(shape, prior), (torch.rand(shape) < 0.5).float()
+    parts = torch.rand(shape), torch.full(shape, prior), torch.rand(shape), (torch.rand(shape) < 0.5).float()
     if kind == "plain":
         terms = refiner.plain_loss(network, *parts)
     else:

@@ -34,8 +34,8 @@ def agreement(a, b) -> float:
 def test_image_prior_and_truth_show_one_object(make_patches):
     patches, sizes = make_patches(), []
     for _ in range(20):
-        image, prior, truth = patches.draw()
-        assert image.shape == prior.shape == truth.shape == (1, *PATCH)
+        image, prior, others, truth = patches.draw()
+        assert image.shape == prior.shape == others.shape == truth.shape == (1, *PATCH)
         assert set(truth.unique().tolist()) <= {0, 1}
         sizes.append(int(truth.sum()))
         if sizes[-1] > 200:
@@ -48,19 +48,21 @@ def test_a_displaced_prior_lies_elsewhere_by_that_much(make_patches, monkeypatch
     shift = np.array([6.0, -4.8, 4.0])
     # Only the one that takes the object's own place is to move.
     monkeypatch.setattr(refiner_patches, "displacement", lambda rng, spacing: (shift, np.eye(3)))
-    monkeypatch.setattr(refiner_patches, "random_linear", lambda rng, mirror: np.eye(3))
+    monkeypatch.setattr(refiner_patches, "random_linear", lambda rng, mirror: 1.25 * np.eye(3))
     monkeypatch.setattr(refiner_patches, "corrupt", lambda prior, rng: prior)
     patches, moved = make_patches(corrupted=1.0), 0
     for *_, bounds in patches.sets[0]:
         bounds.pop(2)
     for _ in range(30):
-        _, prior, truth = patches.draw()
+        _, prior, _, truth = patches.draw()
         centers = [torch.nonzero(mask[0] > 0.5).float().mean(0).numpy() for mask in (prior, truth)]
         offset = centers[0] - centers[1]
         if np.abs(offset).max() > 1:
             moved += 1
-            # In voxels of 2, 1.2 and 1.0 mm (or coarser); the grid moves one way, the object the other.
-            assert offset == pytest.approx(-shift[::-1] / [2, 1.2, 1.0], abs=0.7)
+            # Voxels of two thirds of the working grid, augmented; the grid moves one way, the object another.
+            voxel_kji = 1.25 * np.array([2, 1.2, 1.0]) * 2 / 3
+            assert offset == pytest.approx(-shift[::-1] / voxel_kji, abs=0.7)
+            assert int((prior > 0.5).sum()) == pytest.approx(int(truth.sum()), rel=0.15)
     assert 3 <= moved <= 17
 
 
@@ -69,7 +71,7 @@ def test_corruption_reaches_prior_and_nothing_else(make_patches):
     patches = make_patches(corrupted=1.0)
     scores = []
     for _ in range(20):
-        image, prior, truth = patches.draw()
+        image, prior, _, truth = patches.draw()
         assert prior.min() >= 0 and prior.max() <= 1
         if truth.sum() > 200:
             assert image[truth > 0.5].mean() > 0.35

@@ -1,0 +1,48 @@
+"""Cases with known labels: a folder with images/ and labels/, the same file names in both."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.geometry.sampling import resample_labelmap
+from HiDiffRefineLib.volumes.read import EXTENSIONS, read_labelmap, read_volume, title
+from HiDiffRefineLib.volumes.volume import Volume
+
+
+def find_cases(folder: Path, names: Sequence[str] = ()) -> list[str]:
+    """File names of the cases of a folder.
+
+    Args:
+        folder: holds images/ and labels/.
+        names: only these, without extension; none for all.
+
+    Raises:
+        VolumeError: no such folder, an unknown name, or labels missing.
+    """
+    if not (folder / "images").is_dir() or not (folder / "labels").is_dir():
+        raise VolumeError(f"{folder} holds no cases.", "Give a folder with images/ and labels/.")
+    files = sorted(f.name for f in (folder / "images").iterdir() if f.name.lower().endswith(EXTENSIONS))
+    found = {title(Path(name)): name for name in files}
+    if len(found) < len(files):
+        raise VolumeError(f"{folder / 'images'} holds two files of one name.", "Keep one file a case.")
+    for name in names or found:
+        if name not in found:
+            raise VolumeError(f"{folder} has no case '{name}'.", f"It has: {', '.join(found) or 'none'}.")
+        if not (folder / "labels" / found[name]).is_file():
+            raise VolumeError(
+                f"There are no labels for {found[name]}.", f"Put them into {folder / 'labels'}."
+            )
+    return [found[name] for name in names or found]
+
+
+def read_case(folder: Path, name: str) -> tuple[Volume, np.ndarray]:
+    """An image and its labels (k, j, i) on the image's grid, by the case's file name."""
+    volume, labels = read_volume(folder / "images" / name), read_labelmap(folder / "labels" / name)
+    same = volume.array.shape == labels.array.shape
+    if same and np.allclose(volume.ijk_to_ras, labels.ijk_to_ras, atol=1e-3):
+        return volume, labels.array
+    grid = Grid(volume.array.shape, volume.ijk_to_ras)
+    return volume, resample_labelmap(labels.array, labels.ijk_to_ras, grid)
