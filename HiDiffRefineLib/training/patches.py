@@ -20,24 +20,28 @@ VOXELS_KEPT_PER_LABEL = 2000
 
 
 class LoadedCase:
-    """A case on the device, with the places of its labels.
+    """A case on the device.
 
     Attributes:
         image: (1, k, j, i) float32 0…1. labels: (1, k, j, i) float32.
-        places: label value → (n, 3) RAS mm of some of its voxels.
+        ijk_to_ras: 4×4 float64 of both.
     """
 
-    def __init__(self, case: Case, device: torch.device, rng: np.random.Generator):
-        self.name, self.ijk_to_ras = case.name, case.ijk_to_ras
-        self.grid = Grid(case.image.shape, case.ijk_to_ras)
+    def __init__(self, case: Case, device: torch.device):
+        self.ijk_to_ras = case.ijk_to_ras
         self.image = torch.from_numpy(case.image).to(device)[None].float() / 255
         self.labels = torch.from_numpy(case.labels).to(device)[None].float()
-        self.places = {}
-        for value in np.unique(case.labels)[1:]:
-            kji = np.argwhere(case.labels == value)
-            kji = kji[rng.choice(len(kji), min(len(kji), VOXELS_KEPT_PER_LABEL), replace=False)]
-            ijk = np.c_[kji[:, ::-1], np.ones(len(kji))]
-            self.places[int(value)] = (ijk @ case.ijk_to_ras.T)[:, :3]
+
+
+def label_places(case: Case, rng: np.random.Generator) -> dict[int, np.ndarray]:
+    """Label value → (n, 3) RAS mm of some of its voxels."""
+    places = {}
+    for value in np.unique(case.labels)[1:]:
+        kji = np.argwhere(case.labels == value)
+        kji = kji[rng.choice(len(kji), min(len(kji), VOXELS_KEPT_PER_LABEL), replace=False)]
+        ijk = np.c_[kji[:, ::-1], np.ones(len(kji))]
+        places[int(value)] = (ijk @ case.ijk_to_ras.T)[:, :3]
+    return places
 
 
 def random_linear(rng: np.random.Generator, mirror: bool) -> np.ndarray:
@@ -92,7 +96,9 @@ class SegmentationPatches:
         self.rng = np.random.default_rng(seed)
         self.patch_kji, self.spacing_kji, self.batch = tuple(patch_kji), np.array(spacing_kji), batch
         self.mirror = mirror
-        self.cases = [LoadedCase(case, device, self.rng) for case in cases]
+        self.cases = [LoadedCase(case, device) for case in cases]
+        self.places = [label_places(case, self.rng) for case in cases]
+        self.bounds = [Grid(case.labels.shape, case.ijk_to_ras).bounds_ras() for case in cases]
         self.augment = intensity_augmentation(seed)
 
     def __iter__(self):
@@ -103,21 +109,21 @@ class SegmentationPatches:
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
         """One augmented image (1, k, j, i) in 0…1 and its labels (1, k, j, i), float32."""
-        case = self.cases[self.rng.integers(len(self.cases))]
-        linear = random_linear(self.rng, self.mirror)
-        grid = centered_grid(self._center(case), self.patch_kji, self.spacing_kji, linear)
+        number = self.rng.integers(len(self.cases))
+        case, linear = self.cases[number], random_linear(self.rng, self.mirror)
+        grid = centered_grid(self._center(number), self.patch_kji, self.spacing_kji, linear)
         # Black beyond the border tells where in a crop one is; a whole head shows anatomy there.
         outside = "reflection" if self.mirror and self.rng.random() < REFLECTED_SHARE else "zeros"
         image = resample(case.image, case.ijk_to_ras, grid, outside=outside)
         labels = resample(case.labels, case.ijk_to_ras, grid, mode="nearest", outside=outside)
         return self.augment(image), labels
 
-    def _center(self, case: LoadedCase) -> np.ndarray:
+    def _center(self, number: int) -> np.ndarray:
         extent_ras = (np.array(self.patch_kji) * self.spacing_kji)[::-1]
-        if case.places and self.rng.random() < FOREGROUND_SHARE:
-            places = case.places[self.rng.choice(list(case.places))]
+        if self.places[number] and self.rng.random() < FOREGROUND_SHARE:
+            places = self.places[number][self.rng.choice(list(self.places[number]))]
             return places[self.rng.integers(len(places))] + self.rng.uniform(-0.25, 0.25, 3) * extent_ras
-        low, high = case.grid.bounds_ras()
+        low, high = self.bounds[number]
         # Centres keep the patch inside where the volume is larger than it.
         room = np.minimum(extent_ras / 2, (high - low) / 2)
         return self.rng.uniform(low + room, high - room)

@@ -35,7 +35,7 @@ class RefinerPatches:
                 }
                 steps = torch.round(prior.probabilities * 255).to(torch.uint8).to(device)
                 if bounds:
-                    loaded.append((LoadedCase(case, device, self.rng), steps, prior.grid, bounds))
+                    loaded.append((LoadedCase(case, device), steps, prior.grid, bounds))
             if not loaded:
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)

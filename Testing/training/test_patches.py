@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from HiDiffRefineLib.training.patches import (
-    LoadedCase,
     SegmentationPatches,
     intensity_augmentation,
+    label_places,
     random_linear,
 )
 
@@ -60,9 +60,9 @@ def test_batches_repeat_with_the_seed(make_patches):
 
 def test_places_are_voxels_of_their_label(make_case):
     case = make_case()
-    loaded = LoadedCase(case, CPU, np.random.default_rng(0))
-    assert set(loaded.places) == {1, 2}
-    for label, places in loaded.places.items():
+    found = label_places(case, np.random.default_rng(0))
+    assert set(found) == {1, 2}
+    for label, places in found.items():
         ijk = (np.c_[places, np.ones(len(places))] @ np.linalg.inv(case.ijk_to_ras).T)[:, :3]
         i, j, k = np.rint(ijk).astype(int).T
         assert ijk == pytest.approx(np.rint(ijk), abs=1e-6)
