@@ -47,6 +47,7 @@ def demo(image: Path | None, name: str) -> None:
     if image is None:
         image, regions = template(), HIPPOCAMPI
     pipeline = Pipeline(load_bundle(name), choose_device())
+    pipeline.check(None, ("segmentor", "refiner"))
     volume = read_volume(image)
     masks = {}
     for what, prior_only in (("prior", True), ("refined", False)):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
 
@@ -65,6 +66,7 @@ def run(options) -> None:
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
     if options.probabilities:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
+    _check_distinct(options.image, options.output, options.probabilities)
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     volume = read_volume(options.image)
     started = time.monotonic()
@@ -83,3 +85,14 @@ def run(options) -> None:
     print(f"Wrote {options.output} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only:
         print("This model is for research use only: see its LICENSE.")
+
+
+def _check_distinct(image: Path, *outputs: Path | None) -> None:
+    """Refuses outputs that would overwrite the image or one another."""
+    seen = [image.resolve()]
+    for output in filter(None, outputs):
+        if output.resolve() in seen:
+            raise ConfigError(
+                f"'{output}' would overwrite another file of this command.", "Choose another name."
+            )
+        seen.append(output.resolve())

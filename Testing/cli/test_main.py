@@ -144,3 +144,16 @@ def test_train_refuses_unknown_fields(tmp_path, capsys):
     config.write_text('{"task": "segmentor", "bundle": "abdomen-ct", "output": "x", "epochs": 3}')
     assert main(["train", str(config)]) == 1
     assert "unknown field 'epochs'" in capsys.readouterr().err
+
+
+def test_outputs_never_overwrite_the_image_nor_each_other(small_models, image, tmp_path, capsys):
+    before, other = image.read_bytes(), str(tmp_path / "o.nii.gz")
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--prior-only"]
+    for outputs in (
+        ["--output", str(image)],
+        ["--output", other, "--probabilities", str(image)],
+        ["--output", other, "--probabilities", other],
+    ):
+        assert main([*command, *outputs]) == 1
+        assert "would overwrite" in capsys.readouterr().err
+    assert image.read_bytes() == before
