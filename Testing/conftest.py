@@ -1,6 +1,8 @@
 """Fixtures that tests of several folders share."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,36 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set HIDIFF_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_refiner() -> dict:
+    """Arguments of a refiner that runs in a moment."""
+    return {
+        "channels": [8, 8, 16, 16],
+        "light": [8, 8, 8, 16],
+        "blocks": [1, 1, 1, 1],
+        "embedding": 16,
+        "heads": 2,
+    }
+
+
+@pytest.fixture(scope="session")
+def copy_bundle():
+    """(name of a shipped bundle, folder) → a copy there, without weights and figures, to be changed."""
+
+    def copy(name: str, folder: Path) -> None:
+        ignored = shutil.ignore_patterns("*.safetensors")
+        shutil.copytree(REPOSITORY / "models" / name, folder, ignore=ignored)
+        file = folder / "configs" / "metadata.json"
+        metadata = json.loads(file.read_text(encoding="utf-8"))
+        settings = metadata["hidiffrefine"]
+        settings["weights"] = {}
+        if "validation" in settings:
+            settings["validation"] = None
+        file.write_text(json.dumps(metadata), encoding="utf-8")
+
+    return copy
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.refiner import region_grid
+from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
 from HiDiffRefineLib.training.patches import LoadedCase, intensity_augmentation, random_linear
 
@@ -33,9 +34,9 @@ class RefinerPatches:
                     for label, mask in enumerate((prior.probabilities > 0.5).numpy())
                     if label > 0 and mask.any()
                 }
-                steps = torch.round(prior.probabilities * 255).to(torch.uint8).to(device)
                 if bounds:
-                    loaded.append((LoadedCase(case, device), steps, prior.grid, bounds))
+                    prior = Prior(prior.probabilities.to(device), prior.grid)
+                    loaded.append((LoadedCase(case, device), prior, bounds))
             if not loaded:
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)
@@ -51,20 +52,19 @@ class RefinerPatches:
         """One augmented image, its possibly corrupted prior, other segments and truth, each (1, k, j, i)."""
         rng = self.rng
         loaded = self.sets[rng.choice(len(self.sets), p=self.shares)]
-        case, steps, prior_grid, bounds = loaded[rng.integers(len(loaded))]
+        case, prior, bounds = loaded[rng.integers(len(loaded))]
         label = int(rng.choice(list(bounds)))
-        region = region_grid(bounds[label], prior_grid.spacing_kji, self.patch_kji)
+        region = region_grid(bounds[label], prior.grid.spacing_kji, self.patch_kji)
         spacing_kji, linear = region.spacing_kji, random_linear(rng, mirror=True)
         center = region.center_ras + rng.uniform(-6, 6, 3) * spacing_kji[::-1]
         grid = centered_grid(center, self.patch_kji, spacing_kji, linear)
         image = self.augment(resample(case.image, case.ijk_to_ras, grid))
         truth = resample((case.labels == label).float(), case.ijk_to_ras, grid) > 0.5
-        background, probability = (steps[n : n + 1].float() / 255 for n in (0, label))
-        others = resample((1 - background - probability).clamp(0, 1), prior_grid.ijk_to_ras, grid).clamp(0, 1)
+        others = prior.others_resampled(label, grid)
         corrupted = rng.random() < CORRUPTED_SHARE
         if corrupted and rng.random() < 0.3:
             shift, skew = displacement(rng, spacing_kji)
             grid = centered_grid(center + shift, self.patch_kji, spacing_kji, linear @ skew)
             corrupted = False
-        prior = resample(probability, prior_grid.ijk_to_ras, grid).clamp(0, 1)
-        return image, corrupt(prior, rng) if corrupted else prior, others, truth.float()
+        probability = prior.resampled(label, grid)
+        return image, corrupt(probability, rng) if corrupted else probability, others, truth.float()

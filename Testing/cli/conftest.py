@@ -1,39 +1,27 @@
 """A small models folder: real bundles, with tiny networks of random weights."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
 
-from HiDiffRefineLib.bundles import models_folder, write_weights
+from HiDiffRefineLib.bundles import update_settings, write_weights
 from HiDiffRefineLib.networks import build_network
 
-REFINER = {
-    "name": "bernoulli_refiner",
-    "arguments": {"channels": [8, 8, 16, 16], "light": [8, 8, 8, 16], "embedding": 16, "heads": 2},
-}
 SEGMENTOR = {"name": "residual_unet", "arguments": {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}}
 
 
 @pytest.fixture
-def small_models(tmp_path, monkeypatch):
+def small_models(tmp_path, monkeypatch, copy_bundle, small_refiner):
     """Bundles "hippocampus-mr" and "refiner" with tiny networks, where the library looks for bundles."""
     folder = tmp_path / "models"
+    refiner = {"name": "bernoulli_refiner", "arguments": small_refiner}
     for name, networks in (
         ("hippocampus-mr", {"segmentor": SEGMENTOR}),
-        ("refiner", {"refiner": REFINER, "plain_refiner": REFINER}),
+        ("refiner", {"refiner": refiner, "plain_refiner": refiner}),
     ):
-        shutil.copytree(models_folder() / name, folder / name, ignore=shutil.ignore_patterns("*.safetensors"))
-        file = folder / name / "configs" / "metadata.json"
-        metadata = json.loads(file.read_text(encoding="utf-8"))
-        settings = metadata["hidiffrefine"]
-        settings |= {"weights": {}, "networks": networks, "patch_size_kji": [16, 32, 32]}
-        if "validation" in settings:
-            settings["validation"] = None
-        file.write_text(json.dumps(metadata), encoding="utf-8")
+        copy_bundle(name, folder / name)
+        update_settings(folder / name, networks=networks, patch_size_kji=[16, 32, 32])
         for key, network in networks.items():
             torch.manual_seed(0)
             built = build_network(network["name"], network["arguments"])

@@ -1,9 +1,5 @@
 """A made-up anatomy that can be scanned on any grid, and bundles small enough to run in a moment."""
 
-import json
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,15 +10,6 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.volumes.volume import Volume
-
-MODELS = Path(__file__).parents[2] / "models"
-REFINER = {
-    "channels": [8, 8, 16, 16],
-    "light": [8, 8, 8, 16],
-    "blocks": [1, 1, 1, 1],
-    "embedding": 16,
-    "heads": 2,
-}
 
 
 def ras_of(grid: Grid) -> np.ndarray:
@@ -88,25 +75,20 @@ def by_intensity():
 
 
 @pytest.fixture
-def refiner(randomise):
+def refiner(randomise, small_refiner):
     """A refiner of random weights: its answers are nonsense, but they depend on everything."""
-    return randomise(BernoulliRefiner(**REFINER)).eval()
+    return randomise(BernoulliRefiner(**small_refiner)).eval()
 
 
 @pytest.fixture
-def make_pipeline(tmp_path, monkeypatch):
+def make_pipeline(tmp_path, monkeypatch, copy_bundle, small_refiner):
     """(refiner or None for an untrained one) → pipeline of two bundles in a folder of their own."""
     monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path))
     monkeypatch.setitem(networks.NETWORKS, "by_intensity", ByIntensity)
 
     def make(refiner=None) -> Pipeline:
-        for source, name in (("hippocampus-mr", "tiny-mr"), ("refiner", "tiny-refiner")):
-            ignored = shutil.ignore_patterns("*.safetensors")
-            shutil.copytree(MODELS / source, tmp_path / name, ignore=ignored)
-            path = tmp_path / name / "configs/metadata.json"
-            metadata = json.loads(path.read_text())
-            metadata["hidiffrefine"]["weights"] = {}
-            path.write_text(json.dumps(metadata))
+        copy_bundle("hippocampus-mr", tmp_path / "tiny-mr")
+        copy_bundle("refiner", tmp_path / "tiny-refiner")
         update_settings(
             tmp_path / "tiny-mr",
             networks={"segmentor": {"name": "by_intensity", "arguments": {}}},
@@ -115,7 +97,7 @@ def make_pipeline(tmp_path, monkeypatch):
             intensity={"rule": "percentiles", "low": 0, "high": 100},
             refiner="tiny-refiner",
         )
-        entry = {"name": "bernoulli_refiner", "arguments": REFINER}
+        entry = {"name": "bernoulli_refiner", "arguments": small_refiner}
         update_settings(
             tmp_path / "tiny-refiner",
             networks={"refiner": entry, "plain_refiner": entry},
@@ -123,7 +105,7 @@ def make_pipeline(tmp_path, monkeypatch):
             steps=2,
         )
         write_weights(tmp_path / "tiny-mr", "segmentor", ByIntensity().state_dict())
-        weights = (refiner or BernoulliRefiner(**REFINER)).state_dict()
+        weights = (refiner or BernoulliRefiner(**small_refiner)).state_dict()
         write_weights(tmp_path / "tiny-refiner", "refiner", weights)
         return Pipeline(load_bundle("tiny-mr"), torch.device("cpu"))
 

@@ -1,9 +1,5 @@
 """Made-up patients and tiny bundles."""
 
-import json
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,15 +10,6 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.config import TrainConfig
-
-MODELS = Path(__file__).parents[2] / "models"
-REFINER = {
-    "channels": [8, 8, 16, 16],
-    "light": [8, 8, 8, 16],
-    "blocks": [1, 1, 1, 1],
-    "embedding": 16,
-    "heads": 2,
-}
 
 
 def _case(name="one", shape=(24, 30, 36), seed=0) -> Case:
@@ -66,16 +53,12 @@ def make_config(tmp_path):
 
 
 @pytest.fixture
-def bundles(tmp_path, monkeypatch):
+def bundles(tmp_path, monkeypatch, copy_bundle, small_refiner):
     """Folder of the bundles tiny-segmentor (2 labels) and tiny-refiner, without weights."""
     folder = tmp_path / "models"
     monkeypatch.setenv("HIDIFF_MODELS", str(folder))
-    for source, name in (("hippocampus-mr", "tiny-segmentor"), ("refiner", "tiny-refiner")):
-        shutil.copytree(MODELS / source, folder / name, ignore=shutil.ignore_patterns("*.safetensors"))
-        path = folder / name / "configs/metadata.json"
-        metadata = json.loads(path.read_text())
-        metadata["hidiffrefine"]["weights"] = {}
-        path.write_text(json.dumps(metadata))
+    copy_bundle("hippocampus-mr", folder / "tiny-segmentor")
+    copy_bundle("refiner", folder / "tiny-refiner")
     network = {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}
     update_settings(
         folder / "tiny-segmentor",
@@ -84,7 +67,7 @@ def bundles(tmp_path, monkeypatch):
         working_spacing_kji_mm=[2.0, 1.5, 1.5],
         refiner="tiny-refiner",
     )
-    entry = {"name": "bernoulli_refiner", "arguments": REFINER}
+    entry = {"name": "bernoulli_refiner", "arguments": small_refiner}
     update_settings(
         folder / "tiny-refiner",
         networks={"refiner": entry, "plain_refiner": entry},

@@ -12,20 +12,13 @@ from HiDiffRefineLib.training.loop import save_half
 from HiDiffRefineLib.training.priors import save_priors
 
 SEGMENTOR = {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}
-REFINER = {
-    "channels": [8, 8, 16, 16],
-    "light": [8, 8, 8, 16],
-    "blocks": [1, 1, 1, 1],
-    "embedding": 16,
-    "heads": 2,
-}
 
 
-def gradients(randomise, weight):
+def gradients(randomise, small_refiner, weight):
     """Gradients of both networks after one iteration, all draws fixed."""
     torch.manual_seed(0)
     segmentor = randomise(build_network("residual_unet", SEGMENTOR))
-    refiner = randomise(build_network("bernoulli_refiner", REFINER))
+    refiner = randomise(build_network("bernoulli_refiner", small_refiner))
     both = Collaboration(segmentor, refiner, BernoulliChain(), weight, np.random.default_rng(0))
     images, labels = torch.rand(1, 1, 8, 16, 16), torch.zeros(1, 1, 8, 16, 16)
     labels[..., 4:12, 4:12] = 1
@@ -36,9 +29,9 @@ def gradients(randomise, weight):
     return [p.grad.clone() for p in segmentor.parameters()], alone, terms
 
 
-def test_the_segmentor_hears_the_refiner_only_through_w(randomise):
-    silent, refiner_of_silent, terms = gradients(randomise, 0.0)
-    hearing, refiner_of_hearing, terms_of_hearing = gradients(randomise, 0.5)
+def test_the_segmentor_hears_the_refiner_only_through_w(randomise, small_refiner):
+    silent, refiner_of_silent, terms = gradients(randomise, small_refiner, 0.0)
+    hearing, refiner_of_hearing, terms_of_hearing = gradients(randomise, small_refiner, 0.5)
     assert "collaboration" not in terms
     assert terms_of_hearing["collaboration"].item() > 0
     assert any(not torch.equal(a, b) for a, b in zip(silent, hearing, strict=True))
@@ -46,9 +39,9 @@ def test_the_segmentor_hears_the_refiner_only_through_w(randomise):
     assert all(gradient is None for gradient in refiner_of_silent + refiner_of_hearing)
 
 
-def test_the_refiner_learns_from_its_own_batch(randomise):
+def test_the_refiner_learns_from_its_own_batch(randomise, small_refiner):
     torch.manual_seed(0)
-    refiner = randomise(build_network("bernoulli_refiner", REFINER))
+    refiner = randomise(build_network("bernoulli_refiner", small_refiner))
     segmentor = build_network("residual_unet", SEGMENTOR)
     both = Collaboration(segmentor, refiner, BernoulliChain(), 0.5, np.random.default_rng(0))
     prior = torch.rand(1, 1, 8, 16, 16)
@@ -61,13 +54,13 @@ def test_the_refiner_learns_from_its_own_batch(randomise):
 
 @pytest.mark.parametrize("weight", [0.0, 0.1])
 def test_both_networks_come_out_of_a_run(
-    make_case, make_config, perfect_prior, bundles, tmp_path, weight, capsys
+    make_case, make_config, perfect_prior, bundles, small_refiner, tmp_path, weight, capsys
 ):
     cases = [make_case(str(n), seed=n) for n in range(2)]
     save_cases(tmp_path / "cases.xz", cases)
     save_priors(tmp_path / "priors.xz", {case.name: perfect_prior(case) for case in cases})
     save_half(build_network("residual_unet", SEGMENTOR), tmp_path / "segmentor.safetensors")
-    save_half(build_network("bernoulli_refiner", REFINER), tmp_path / "refiner.safetensors")
+    save_half(build_network("bernoulli_refiner", small_refiner), tmp_path / "refiner.safetensors")
     train_collaboration(
         make_config(
             task="collaborate",
