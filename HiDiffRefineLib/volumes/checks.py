@@ -7,6 +7,8 @@ import numpy as np
 from HiDiffRefineLib.errors import VolumeError
 
 SPACING_RANGE_MM = (0.01, 50.0)
+# Real images hold about a hundred different values or more, a segmentation hardly this many labels.
+FEWEST_VALUES = 64
 # 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.
 ORTHONORMAL_TOLERANCE = 1e-3
 
@@ -63,21 +65,35 @@ def sheared() -> VolumeError:
 
 
 def check_intensities(array: np.ndarray) -> None:
-    """Refuses NaN, infinity and an image of one single value.
+    """Refuses NaN, infinity, an image of one single value, and a segmentation.
 
     Raises:
         VolumeError: as said.
     """
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise VolumeError(
-            "The image holds voxels that are not numbers (NaN or infinity).",
-            "Replace them, for instance by the background value, and load it again.",
-        )
+        raise not_numbers()
     if array.min() == array.max():
         raise VolumeError(
             f"The image is constant: every voxel is {array.min():g}.",
             "Check that the right file was chosen and that its export succeeded.",
         )
+    # Some hundred thousand voxels tell as much as all; fewer than a thousand may hold few values by chance.
+    step = int(np.ceil(np.cbrt(array.size / 3e5)))
+    if array.size > 1000 and len(np.unique(array[::step, ::step, ::step])) <= FEWEST_VALUES:
+        raise segmentation()
+
+
+def not_numbers() -> VolumeError:
+    """The refusal of NaN and infinity."""
+    return VolumeError(
+        "The image holds voxels that are not numbers (NaN or infinity).",
+        "Replace them, for instance by the background value, and load it again.",
+    )
+
+
+def segmentation() -> VolumeError:
+    """The refusal of a segmentation where an image is asked for."""
+    return VolumeError("This is a segmentation, not an image.", "Choose the image that it was made of.")
 
 
 def check_labels(array: np.ndarray) -> None:

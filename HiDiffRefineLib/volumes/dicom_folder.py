@@ -25,14 +25,15 @@ class _Slice:
     spacing_ij: np.ndarray  # mm
     size_ij: tuple[int, int]
     rescale: tuple[str, str]  # slope and intercept as the header has them
+    modality: str
 
 
-def read_dicom_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_dicom_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, str]:
     """Reads the single DICOM series of a folder (subfolders are not searched).
 
     Returns:
-        The array (k, j, i) of rescaled values (CT: HU), and the 4×4 affine to RAS mm. k runs along
-        the normal of the slices, i × j.
+        The array (k, j, i) of rescaled values (CT: HU), the 4×4 affine to RAS mm and the modality. k runs
+        along the normal of the slices, i × j.
 
     Raises:
         VolumeError: no series or several; slices that are missing, doubled, uneven, tilted, of mixed
@@ -51,7 +52,7 @@ def read_dicom_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     spacing = (*first.spacing_ij, distance)
     direction = np.stack([first.orientation[:3], first.orientation[3:], normal], axis=1)
     check_grid((*first.size_ij, len(slices)), spacing, direction)
-    return array, affine_from_itk(positions[0], spacing, direction)
+    return array, affine_from_itk(positions[0], spacing, direction), first.modality
 
 
 def _series_files(folder: Path) -> tuple[str, ...]:
@@ -126,7 +127,8 @@ def _read_header(file: str) -> _Slice:
     if (len(position), len(orientation), len(spacing_ij)) != (3, 6, 2):
         raise _unplaced(file)
     rescale = (_tag(reader, "0028|1053"), _tag(reader, "0028|1052"))
-    return _Slice(file, position, orientation, spacing_ij, size[:2], rescale)
+    modality = _tag(reader, "0008|0060")
+    return _Slice(file, position, orientation, spacing_ij, size[:2], rescale, modality)
 
 
 def _common_normal(slices: list[_Slice]) -> np.ndarray:

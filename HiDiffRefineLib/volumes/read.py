@@ -12,7 +12,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.volumes.checks import check_grid, check_intensities, check_labels, sheared
+from HiDiffRefineLib.volumes.checks import (
+    check_grid,
+    check_intensities,
+    check_labels,
+    not_numbers,
+    segmentation,
+    sheared,
+)
 from HiDiffRefineLib.volumes.dicom_folder import read_dicom_folder
 from HiDiffRefineLib.volumes.itk import affine_from_itk, native_messages_silenced
 from HiDiffRefineLib.volumes.volume import Volume
@@ -30,13 +37,15 @@ def read_volume(path: str | os.PathLike) -> Volume:
         The volume, array (k, j, i). Stored integer types are kept; DICOM gives rescaled values (CT: HU).
 
     Raises:
-        VolumeError: the file is missing, damaged, or no 3-D grey image on a rectangular grid.
+        VolumeError: the file is missing, damaged, a segmentation, or no 3-D grey image on a rectangular grid.
     """
     path = Path(path).absolute()
     with _named(path):
-        array, ijk_to_ras = _read(path)
-        check_intensities(array)
-    return Volume(array, ijk_to_ras, title(path))
+        if path.name.lower().endswith(".seg.nrrd"):
+            raise segmentation()
+        volume = _read(path)
+        check_intensities(volume.array)
+    return volume
 
 
 def read_labelmap(path: str | os.PathLike) -> Volume:
@@ -53,9 +62,9 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
     """
     path = Path(path).absolute()
     with _named(path):
-        array, ijk_to_ras = _read(path)
-        check_labels(array)
-    return Volume(array.astype(np.min_scalar_type(int(array.max()))), ijk_to_ras, title(path))
+        volume = _read(path)
+        check_labels(volume.array)
+    return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
 
 
 @contextmanager
@@ -65,6 +74,11 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except VolumeError as error:
         raise VolumeError(f"{path.name}: {error.message}", error.remedy) from error
+    except OSError as error:
+        raise VolumeError(
+            f"{path.name} cannot be read: {error.strerror}.",
+            "Check the permissions of the file and of its folder, or copy it into a folder of your own.",
+        ) from error
 
 
 def title(path: Path) -> str:
@@ -76,23 +90,34 @@ def title(path: Path) -> str:
     return name
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
+    _check_permission(path)
     if path.is_dir():
-        return read_dicom_folder(path)
+        array, ijk_to_ras, modality = read_dicom_folder(path)
+        return Volume(array, ijk_to_ras, title(path), modality)
     if not path.name.lower().endswith(EXTENSIONS):
         raise VolumeError(
             "This kind of file is not known.",
             f"Use {', '.join(EXTENSIONS)}, or a folder that holds one DICOM series.",
         )
     with native_messages_silenced():
-        return _read_file(path)
+        return Volume(*_read_file(path), title(path))
+
+
+def _check_permission(path: Path) -> None:
+    """Opens every file once: Python says why one can't be read, ITK and GDCM only that it can't."""
+    for file in path.iterdir() if path.is_dir() else [path]:
+        if file.is_file():
+            file.open("rb").close()
 
 
 def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    if path.suffix.lower() in (".mha", ".mhd"):
+        reader.SetImageIO("MetaImageIO")  # which SimpleITK finds by itself for small letters only
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -106,7 +131,7 @@ def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     _check_pixel_type(reader)
     check_grid(size, reader.GetSpacing(), direction)
     if path.name.lower().endswith((".nii", ".nii.gz")):
-        _check_nifti_length(path, reader)
+        _check_nifti_voxels(path, reader)
 
     try:
         array = sitk.GetArrayFromImage(reader.Execute())
@@ -127,22 +152,25 @@ def _check_pixel_type(reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _check_nifti_length(path: Path, reader: sitk.ImageFileReader) -> None:
-    """ITK fills the missing end of a truncated NIfTI file with zeros and says nothing."""
-    voxels_bytes = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8
+def _check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
+    """ITK fills the missing end of a truncated NIfTI file with zeros, reads NaN as 0, and says nothing."""
+    floats = {"16": "f4", "64": "f8"}.get(reader.GetMetaData("datatype"))
+    left = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8
     try:
-        length = _unpacked_length(path)
-    except (EOFError, OSError, zlib.error) as error:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            # A NIfTI file starts with the size of its header: 348, or 540 in NIfTI-2.
+            order = "<" if int.from_bytes(file.read(4), "little") in (348, 540) else ">"
+            file.seek(int(float(reader.GetMetaData("vox_offset"))))
+            while left and (block := file.read(min(left, 1 << 20))):
+                left -= len(block)
+                if floats and not np.isfinite(np.frombuffer(block, order + floats)).all():
+                    raise not_numbers()
+            while file.read(1 << 20):  # gzip verifies its checksum at the end
+                pass
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise _damaged() from error
-    if length < float(reader.GetMetaData("vox_offset")) + voxels_bytes:
+    if left:
         raise _damaged()
-
-
-def _unpacked_length(path: Path) -> int:
-    if path.suffix.lower() != ".gz":
-        return path.stat().st_size
-    with gzip.open(path) as file:  # reading to the end also verifies the checksum
-        return sum(len(block) for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _damaged() -> VolumeError:

@@ -13,11 +13,13 @@ class Volume:
         array: shape (k, j, i) = (slice, row, column).
         ijk_to_ras: 4×4 float64, from (i, j, k, 1) in voxels to RAS millimetres (voxel centres).
         name: shown to the user; no path.
+        modality: DICOM's code, for instance CT or MR; empty where the file does not say.
     """
 
     array: np.ndarray
     ijk_to_ras: np.ndarray
     name: str = ""
+    modality: str = ""
 
     @property
     def spacing_kji(self) -> np.ndarray:

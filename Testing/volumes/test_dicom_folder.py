@@ -70,6 +70,7 @@ def test_hounsfield_units_and_affine(tmp_path):
     volume = read_volume(write_series(tmp_path))
     np.testing.assert_array_equal(volume.array, STORED - 1024)
     assert volume.array.dtype.kind == "i"
+    assert volume.modality == "CT"
     expected = [[-0.7, 0, 0, 10], [0, -0.8, 0, 20], [0, 0, 2.5, 30], [0, 0, 0, 1]]
     np.testing.assert_allclose(volume.ijk_to_ras, expected, atol=1e-6)
 

@@ -1,7 +1,9 @@
 """Reading of files: what comes in, and what is refused with which words."""
 
 import gzip
+import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +59,15 @@ def test_array_affine_and_name(tmp_path, extension):
     assert volume.name == "Head 1"
 
 
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_extension_in_capitals(tmp_path, extension):
+    path = tmp_path / f"HEAD{extension.upper()}"
+    shutil.copy(write(tmp_path / f"a{extension}"), path)
+    volume = read_volume(path)
+    np.testing.assert_array_equal(volume.array, ARRAY)
+    assert volume.name == "HEAD"
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32])
 def test_stored_type_is_kept(tmp_path, dtype):
     assert read_volume(write(tmp_path / "a.nii.gz", ARRAY.astype(dtype))).array.dtype == dtype
@@ -89,6 +100,55 @@ def test_refuses_what_is_no_number(tmp_path, value):
     path = write(tmp_path / "a.nrrd", array)
     assert_refused(path, "NaN or infinity")
     assert_refused(path, "no labelmap", read_labelmap)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8"])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_refuses_what_is_no_number_in_nifti_which_itk_reads_as_0(tmp_path, extension, dtype, value):
+    array = ARRAY.astype(dtype[1:])
+    array[1, 2, 3] = value
+    path = write(tmp_path / "a.nii", array)
+    content = path.read_bytes()
+    if dtype[0] == ">":
+        content = big_endian(content)
+    path = tmp_path / f"b{extension}"
+    path.write_bytes(gzip.compress(content) if extension == ".nii.gz" else content)
+    assert_refused(path, "NaN or infinity")
+
+
+def big_endian(content):
+    """The same NIfTI file of 4-byte voxels as another kind of computer writes it (nifti1.h)."""
+    fields = "i10s18sihcc8h3f4h8f3fhcc4fii80s24s2h6f12f16s4s"
+    header = struct.pack(f">{fields}", *struct.unpack_from(f"<{fields}", content))
+    return header + content[348:352] + np.frombuffer(content[352:], "<f4").astype(">f4").tobytes()
+
+
+def test_big_endian_nifti(tmp_path):
+    path = tmp_path / "a.nii"
+    path.write_bytes(big_endian(write(path, ARRAY.astype(np.float32)).read_bytes()))
+    np.testing.assert_array_equal(read_volume(path).array, ARRAY)
+
+
+@pytest.mark.parametrize("values", [2, 54])
+def test_refuses_segmentation_as_image(tmp_path, values):
+    array = np.random.default_rng(0).integers(0, values, (10, 11, 12))
+    for path in (tmp_path / "a.nii.gz", tmp_path / "b.seg.nrrd"):
+        assert_refused(write(path, array.astype(np.int16)), "a segmentation, not an image")
+        assert read_labelmap(path).array.any()
+    assert_refused(write(tmp_path / "c.seg.nrrd"), "a segmentation, not an image")  # of 120 labels
+
+
+def test_says_what_may_not_be_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.nii.gz")
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert_refused(path, "a.nii.gz cannot be read: Permission denied")
+    with pytest.raises(VolumeError, match="cannot be read: Permission denied"):
+        read_volume(tmp_path)
 
 
 def test_refuses_constant_image_but_not_empty_labelmap(tmp_path):
