@@ -59,7 +59,6 @@ def run(options) -> None:
         PROBABILITY_EXTENSIONS,
         SEGMENTATION_EXTENSIONS,
         check_destination,
-        write_probabilities,
         write_segmentation,
     )
 
@@ -75,10 +74,10 @@ def run(options) -> None:
             pipeline, volume, options.roi, options.steps, options.seed, options.prior_only, progress
         )
     labels = pipeline.bundle.labels
-    write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels)
+    whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]
-        write_probabilities(options.probabilities, whole, volume.ijk_to_ras)
+    write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels, options.probabilities, whole)
     voxel_ml = abs(np.linalg.det(volume.ijk_to_ras[:3, :3])) / 1000
     for label in labels:
         print(f"{label.name:<28} {np.count_nonzero(labelmap == label.value) * voxel_ml:9.1f} ml")

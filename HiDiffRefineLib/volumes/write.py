@@ -1,8 +1,7 @@
-"""Segmentations and probability maps into files; a file is either whole or not there."""
+"""Segmentations and probability maps into files, which are either whole or not there."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,15 @@ from HiDiffRefineLib.volumes.seg_nrrd import header_fields
 
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", ".nii.gz", ".nii")
 PROBABILITY_EXTENSIONS = (".nii.gz", ".nii")
-CHECK_FOLDER = "Check that its folder exists, may be written to and has space left."
 
 
 def write_segmentation(
-    path: str | os.PathLike, labelmap: np.ndarray, ijk_to_ras: np.ndarray, labels: Sequence[Label]
+    path: str | os.PathLike,
+    labelmap: np.ndarray,
+    ijk_to_ras: np.ndarray,
+    labels: Sequence[Label],
+    probabilities: str | os.PathLike | None = None,
+    maps: Sequence[np.ndarray] = (),
 ) -> None:
     """Writes a labelmap as a 3D Slicer segmentation (.seg.nrrd) or as a plain labelmap (.nii.gz, .nii).
 
@@ -29,6 +32,8 @@ def write_segmentation(
         labelmap: whole numbers from 0 to 65535, shape (k, j, i); 0 is background.
         ijk_to_ras: 4×4, (i, j, k, 1) to RAS mm.
         labels: what the values mean. An empty segment is listed as well. Only .seg.nrrd stores them.
+        probabilities: a file with one of `PROBABILITY_EXTENSIONS` for `maps`; both are written or none.
+        maps: float32 arrays (k, j, i), one a label; their order becomes the fourth axis of a 4-D NIfTI file.
 
     Raises:
         VolumeError: unknown extension, a value that no label names, an impossible grid, or the file
@@ -47,23 +52,11 @@ def write_segmentation(
     image = _image(labelmap, ijk_to_ras)
     for key, value in fields.items():
         image.SetMetaData(key, value)
-    _write(path, image)
-
-
-def write_probabilities(path: str | os.PathLike, maps: Sequence[np.ndarray], ijk_to_ras: np.ndarray) -> None:
-    """Writes probability maps of several labels as one 4-D NIfTI file.
-
-    Args:
-        path: a file with one of `PROBABILITY_EXTENSIONS`; replaced where it exists.
-        maps: float32 arrays (k, j, i), one a label; their order becomes the fourth axis.
-        ijk_to_ras: 4×4, (i, j, k, 1) to RAS mm.
-
-    Raises:
-        VolumeError: unknown extension, an impossible grid, or the file cannot be written.
-    """
-    path = Path(path)
-    check_destination(path, PROBABILITY_EXTENSIONS)
-    _write(path, sitk.JoinSeries([_image(array, ijk_to_ras) for array in maps]))
+    images = {path: image}
+    if probabilities is not None:
+        check_destination(probabilities, PROBABILITY_EXTENSIONS)
+        images[Path(probabilities)] = sitk.JoinSeries([_image(array, ijk_to_ras) for array in maps])
+    _write(images)
 
 
 def check_destination(path: str | os.PathLike, extensions: tuple[str, ...]) -> None:
@@ -77,8 +70,16 @@ def check_destination(path: str | os.PathLike, extensions: tuple[str, ...]) -> N
         raise VolumeError(
             f"'{path.name}' has no extension that can be written.", f"Name it {', '.join(extensions)}."
         )
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise VolumeError(f"'{path.name}' could not be written.", CHECK_FOLDER)
+    if path.is_dir():
+        raise VolumeError(f"'{path.name}' could not be written: it is a folder.", "Choose another name.")
+    if not path.parent.is_dir():
+        raise VolumeError(
+            f"'{path.name}' could not be written: its folder does not exist.", "Create the folder first."
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise VolumeError(
+            f"'{path.name}' could not be written: you may not write to its folder.", "Choose another folder."
+        )
 
 
 def _image(array: np.ndarray, ijk_to_ras: np.ndarray) -> sitk.Image:
@@ -91,23 +92,22 @@ def _image(array: np.ndarray, ijk_to_ras: np.ndarray) -> sitk.Image:
     return image
 
 
-def _write(path: Path, image: sitk.Image) -> None:
+def _write(images: dict[Path, sitk.Image]) -> None:
+    """Writes all files under other names in their folders first: none appears before all are whole."""
+    # ITK does not know every extension in capitals.
+    unfinished = {
+        path: path.with_name(f".{os.getpid()}.{n}.{path.name.lower()}") for n, path in enumerate(images)
+    }
     try:
-        with _replacing(path) as unfinished, native_messages_silenced():
-            sitk.WriteImage(image, str(unfinished), useCompression=True)
+        with native_messages_silenced():
+            for path, image in images.items():
+                sitk.WriteImage(image, str(unfinished[path]), useCompression=True)
+        for path in images:
+            os.replace(unfinished[path], path)
     except (RuntimeError, OSError) as error:
         raise VolumeError(
-            f"'{path.name}' could not be written.",
-            CHECK_FOLDER,
+            f"'{path.name}' could not be written.", "Check that its folder has space left."
         ) from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name in the same folder that becomes `path` on success and vanishes otherwise."""
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        for temporary in unfinished.values():
+            temporary.unlink(missing_ok=True)

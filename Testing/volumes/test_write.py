@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
 from HiDiffRefineLib.volumes.seg_nrrd import extent, terminology_entry
-from HiDiffRefineLib.volumes.write import _image, write_probabilities, write_segmentation
+from HiDiffRefineLib.volumes.write import _image, write_segmentation
 from Testing.volumes.samples import LEFT_KIDNEY, OBLIQUE_LAS, SPLEEN, affine
 
 LABELS = [SPLEEN, LEFT_KIDNEY]
@@ -57,7 +57,9 @@ def test_segmentation_survives(tmp_path, extension):
 
 def test_probabilities_survive(tmp_path):
     maps = np.random.default_rng(0).random((2, 3, 4, 5), np.float32)
-    write_probabilities(tmp_path / "p.nii.gz", maps, OBLIQUE_LAS)
+    write_segmentation(
+        tmp_path / "m.nii.gz", np.zeros(maps[0].shape), OBLIQUE_LAS, LABELS, tmp_path / "p.nii.gz", maps
+    )
     image = sitk.ReadImage(str(tmp_path / "p.nii.gz"))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), maps)
     assert image.GetSize() == (5, 4, 3, 2)
@@ -91,20 +93,23 @@ def test_replaces_and_leaves_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["a.nii.gz"]
 
 
-def test_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.nii.gz"
-    path.write_bytes(b"old")
+@pytest.mark.parametrize("interrupted", ["mask.nii.gz", "p.nii.gz"])
+def test_interrupted_write_keeps_the_old_files(tmp_path, monkeypatch, interrupted):
+    mask, probabilities = tmp_path / "mask.nii.gz", tmp_path / "p.nii.gz"
+    mask.write_bytes(b"old")
 
     def stopped(image, name, **_):
         with open(name, "wb") as file:
             file.write(b"half")
-        raise KeyboardInterrupt
+        if name.endswith(interrupted):
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(sitk, "WriteImage", stopped)
+    maps = np.zeros((2, 4, 5, 6), np.float32)
     with pytest.raises(KeyboardInterrupt):
-        write_segmentation(path, labelmap(), np.eye(4), LABELS)
-    assert os.listdir(tmp_path) == ["a.nii.gz"]
-    assert path.read_bytes() == b"old"
+        write_segmentation(mask, labelmap(), np.eye(4), LABELS, probabilities, maps)
+    assert os.listdir(tmp_path) == ["mask.nii.gz"]
+    assert mask.read_bytes() == b"old"
 
 
 def test_refuses_value_without_label(tmp_path):
@@ -116,7 +121,10 @@ def test_refuses_other_extensions(tmp_path):
     with pytest.raises(VolumeError, match=r"Name it .seg.nrrd, .nii.gz, .nii"):
         write_segmentation(tmp_path / "a.nrrd", labelmap(), np.eye(4), LABELS)
     with pytest.raises(VolumeError, match=r"Name it .nii.gz, .nii"):
-        write_probabilities(tmp_path / "a.png", [labelmap()], np.eye(4))
+        write_segmentation(
+            tmp_path / "a.nii", labelmap(), np.eye(4), LABELS, tmp_path / "a.png", [labelmap()]
+        )
+    assert os.listdir(tmp_path) == []
 
 
 def test_refuses_sheared_grid(tmp_path):
@@ -126,7 +134,23 @@ def test_refuses_sheared_grid(tmp_path):
         write_segmentation(tmp_path / "a.seg.nrrd", labelmap(), ijk_to_ras, LABELS)
 
 
-def test_names_a_folder_that_is_missing(tmp_path, capfd):
-    with pytest.raises(VolumeError, match="could not be written. Check that its folder exists"):
-        write_segmentation(tmp_path / "no" / "a.seg.nrrd", labelmap(), np.eye(4), LABELS)
+def test_says_why_nothing_can_be_written(tmp_path, monkeypatch, capfd):
+    (tmp_path / "folder.nii").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for name, why in (
+        ("no/a.seg.nrrd", "its folder does not exist"),
+        ("folder.nii", "it is a folder"),
+        ("a.nii", "you may not write to its folder"),
+    ):
+        with pytest.raises(VolumeError, match=f"could not be written: {why}") as caught:
+            write_segmentation(tmp_path / name, labelmap(), np.eye(4), LABELS)
+        assert caught.value.remedy
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("extension", [".SEG.NRRD", ".NII.GZ", ".NII"])
+def test_extension_in_capitals(tmp_path, extension):
+    path = tmp_path / f"HEAD{extension}"
+    write_segmentation(path, labelmap(), OBLIQUE_LAS, LABELS)
+    np.testing.assert_array_equal(read_labelmap(path).array, labelmap())
+    assert os.listdir(tmp_path) == [path.name]
