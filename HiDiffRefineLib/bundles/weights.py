@@ -140,6 +140,11 @@ def _read_checked(bundle: Bundle, key: str) -> bytes:
             "Install the bundle again.",
         ) from error
     if found != size:
+        if _is_lfs_pointer(path):
+            raise BundleError(
+                f"{file} of the model bundle '{bundle.name}' is a Git LFS pointer, not the weights.",
+                "Run `git lfs pull` in the repository.",
+            )
         how = "truncated" if found < size else "longer than it should be"
         raise BundleError(
             f"{file} of the model bundle '{bundle.name}' is {how} ({found} bytes, not {size}).", _REINSTALL
@@ -150,6 +155,12 @@ def _read_checked(bundle: Bundle, key: str) -> bytes:
             _REINSTALL,
         )
     return blob
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Whether Git left a few lines of text in place of the file, as it does without Git LFS."""
+    with path.open("rb") as stream:
+        return stream.read(40).startswith(b"version https://git-lfs")
 
 
 def _half(name: str, tensor: "torch.Tensor") -> "torch.Tensor":

@@ -122,6 +122,14 @@ def test_a_file_of_another_length_is_refused(written, change, sentence):
     assert sentence in refusal(written)
 
 
+def test_a_git_lfs_pointer_is_named(written):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 2202982\n"
+    weights_file(written).write_text(pointer)
+    with pytest.raises(BundleError, match="is a Git LFS pointer") as caught:
+        load_weights(load_bundle(written), "refiner")
+    assert "git lfs pull" in caught.value.remedy
+
+
 def test_a_missing_file_is_refused(written):
     weights_file(written).unlink()
     assert "models/refiner.safetensors" in refusal(written)
