@@ -21,8 +21,12 @@ def intensity_range(values: np.ndarray, rule: dict) -> tuple[float, float]:
     if rule["rule"] == "percentiles":
         low, high = np.percentile(values, [rule["low"], rule["high"]])
         return (float(low), float(high)) if high > low else (lowest, highest)
-    if lowest >= 0 and highest <= 255:
-        # No CT lacks every value below water: this is an 8-bit display of the window.
+    if 0 <= lowest < highest <= 1:
+        raise VolumeError(
+            "This CT is not in Hounsfield units: all its values lie between 0 and 1.",
+            "Load the CT as it was before it was scaled, or its DICOM series.",
+        )
+    if is_8_bit_display(values, rule):
         return 0.0, 255.0
     if lowest >= 0 and highest > rule["high"]:
         raise VolumeError(
@@ -30,6 +34,14 @@ def intensity_range(values: np.ndarray, rule: dict) -> tuple[float, float]:
             "Apply the rescale slope and intercept (often: subtract 1024), or load the DICOM series.",
         )
     return rule["low"], rule["high"]
+
+
+def is_8_bit_display(values: np.ndarray, rule: dict) -> bool:
+    """Whether these are no Hounsfield units but an 8-bit display of the rule's window.
+
+    No CT lacks every value below water.
+    """
+    return rule["rule"] == "hu_window" and values.min() >= 0 and values.max() <= 255
 
 
 def scale(array: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.inference.intensity import intensity_range, scale
+from HiDiffRefineLib.inference.intensity import intensity_range, is_8_bit_display, scale
 
 WINDOW = {"rule": "hu_window", "low": -125, "high": 275}
 PERCENTILES = {"rule": "percentiles", "low": 0.5, "high": 99.5}
@@ -30,6 +30,20 @@ def test_window_by_hand():
 def test_an_8_bit_display_of_the_window_gives_the_same_as_hounsfield_units(hounsfield, dtype):
     display = np.rint(255 * ((np.clip(hounsfield, -125, 275) + 125) / 400)).astype(dtype)
     assert normalise(display, WINDOW) == pytest.approx(normalise(hounsfield, WINDOW), abs=0.5 / 255 + 1e-6)
+
+
+def test_only_a_ct_in_0_to_255_is_an_8_bit_display(hounsfield):
+    display = np.clip(hounsfield, 0, 255)
+    assert is_8_bit_display(display, WINDOW)
+    assert not is_8_bit_display(display, PERCENTILES)
+    assert not is_8_bit_display(hounsfield, WINDOW)
+    assert not is_8_bit_display(np.clip(hounsfield, 0, 256), WINDOW)
+
+
+def test_ct_scaled_to_0_to_1_is_refused(hounsfield):
+    with pytest.raises(VolumeError, match="between 0 and 1") as caught:
+        normalise(np.clip((hounsfield + 125) / 400, 0, 1), WINDOW)
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
