@@ -9,7 +9,7 @@ import torch
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import Bundle, load_bundle
-from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
@@ -70,31 +70,58 @@ class Pipeline:
             needed: networks that will run.
 
         Returns:
-            the number of reverse steps.
+            the number of reverse steps; 0 where the refiner is not needed.
 
         Raises:
             ConfigError: a bundle that is no segmentor, or impossible steps.
             BundleError: weights missing or damaged.
         """
         if self.bundle.kind != "segmentor":
-            raise ConfigError(f"'{self.bundle.name}' is no segmentor.", "List them: bundles.")
-        steps = self.refiner_bundle.settings["steps"] if steps is None else steps
-        if not 1 <= steps <= self.chain.steps:
+            raise ConfigError(
+                f"'{self.bundle.name}' is a {self.bundle.kind}, not a segmentor.",
+                "Choose one that `python -m HiDiffRefineLib bundles` lists as segmentor.",
+            )
+        if "refiner" not in needed:
+            steps = 0
+        elif steps is None:
+            steps = self.refiner_bundle.settings["steps"]
+        elif not 1 <= steps <= self.chain.steps:
             raise ConfigError(f"{steps} reverse steps are not possible.", f"Choose 1 to {self.chain.steps}.")
         for key in needed:
             self.network(key)
         return steps
 
+    def bounds_ras(self, volume: Volume, roi: RegionOfInterest | None = None) -> np.ndarray:
+        """Where to segment, (2, 3) RAS mm: the volume, or what a region of interest holds of it.
+
+        Raises:
+            VolumeError: another modality than the bundle's, or a larger region than it was made for.
+        """
+        modality, limit = self.bundle.settings["modality"], self.bundle.settings.get("region_mm", np.inf)
+        if volume.modality not in ("", modality):
+            raise VolumeError(
+                f"{volume.name} is {volume.modality}, but the model '{self.bundle.name}' is for {modality}.",
+                f"Choose a series of modality {modality}, or another model.",
+            )
+        low, high = Grid(volume.array.shape, volume.ijk_to_ras).bounds_ras()
+        if roi is not None:
+            low, high = np.maximum(low, roi.bounds_ras()[0]), np.minimum(high, roi.bounds_ras()[1])
+        if (high - low).max() > limit:
+            raise VolumeError(
+                f"'{self.bundle.name}' is for regions of up to {limit:g} mm on a side, and this one measures"
+                f" {' × '.join(f'{side:.0f}' for side in high - low)} mm.",
+                f"Limit it with segment's option --roi R,A,S,r (r up to {limit / 2:g} mm around a point),"
+                " for instance --roi 28,-21,-16,25.",
+            )
+        return np.stack([low, high])
+
     def scan(self, volume: Volume, roi: RegionOfInterest | None = None) -> Scan:
         """The volume, or the part of it around a region of interest, normalised by the bundle's rule."""
         rule, grid = self.bundle.settings["intensity"], Grid(volume.array.shape, volume.ijk_to_ras)
-        array, bounds, values = volume.array, grid.bounds_ras(), volume.array
+        array, bounds, values = volume.array, self.bounds_ras(volume, roi), volume.array
         if roi is not None:
             box = roi.box(grid)
             array, grid = array[box], part_of(grid, box)
-            bounds = np.stack(
-                [np.maximum(bounds[0], roi.bounds_ras()[0]), np.minimum(bounds[1], roi.bounds_ras()[1])]
-            )
             if rule["rule"] == "percentiles":
                 values = array[roi.holds(grid)]
         image = torch.from_numpy(scale(array, *intensity_range(values, rule)))[None]
@@ -144,14 +171,16 @@ def segment(
 
     Raises:
         ConfigError: impossible steps or seed, or a bundle that is no segmentor.
-        VolumeError: a region outside the volume, or intensities that the bundle can't use.
+        VolumeError: a region outside the volume or too large, another modality than the bundle's, or
+            intensities that it can't use.
     """
     if seed < 0:
         raise ConfigError(f"The seed {seed} is negative.", "Choose 0 or more.")
     steps = pipeline.check(steps, ["segmentor"] if prior_only else ["segmentor", "refiner"])
-    steps = 0 if prior_only else steps
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     boxes = [roi.box(grid) for roi in regions]
+    for roi in regions or [None]:
+        pipeline.bounds_ras(volume, roi)
     if not regions:
         maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress)
         return compose(maps, grid.shape_kji), maps

@@ -72,7 +72,7 @@ def test_regions_leave_the_rest_empty(small_models, image, tmp_path):
     ("arguments", "sentence"),
     [
         (["--bundle", "nonsense"], "no model bundle 'nonsense'"),
-        (["--bundle", "refiner"], "'refiner' is no segmentor"),
+        (["--bundle", "refiner"], "'refiner' is a refiner, not a segmentor"),
         (["--bundle", "hippocampus-mr", "--steps", "0"], "0 reverse steps are not possible"),
         (["--bundle", "hippocampus-mr", "--steps", "11"], "11 reverse steps are not possible"),
         (["--bundle", "hippocampus-mr", "--seed", "-1"], "seed -1 is negative"),

@@ -1,10 +1,13 @@
 """The main job from volume to labelmap, with bundles on disk."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from HiDiffRefineLib.errors import BundleError, ConfigError
+from HiDiffRefineLib.errors import BundleError, ConfigError, VolumeError
 from HiDiffRefineLib.inference.pipeline import segment
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.volume import Volume
@@ -95,6 +98,35 @@ def test_a_region_of_interest_gives_the_anatomy_in_the_cube_and_nothing_else(
         assert dice(labelmap[inside] > 0, scanned(grids[kind])[inside] > 0.2) > 0.97
         for found in maps:
             assert not found.probability[~inside[found.box]].any()
+
+
+def test_another_modality_is_refused(make_pipeline, volume_of, grids):
+    pipeline, volume = make_pipeline(), volume_of(grids["straight"])
+    with pytest.raises(VolumeError, match="is CT, but the model 'tiny-mr' is for MR") as caught:
+        segment(pipeline, replace(volume, modality="CT"), prior_only=True)
+    assert caught.value.remedy
+    assert segment(pipeline, replace(volume, modality="MR"), prior_only=True)[0].any()
+
+
+def test_more_than_the_bundle_was_made_for_is_refused_before_any_work(make_pipeline, volume_of, grids):
+    pipeline, volume, told = make_pipeline(), volume_of(grids["straight"]), []
+    small, large = RegionOfInterest((100, -46, 34), 12), RegionOfInterest((100, -46, 34), 26)
+    pipeline.bundle.settings["region_mm"] = 50
+    for regions in ([], [large], [small, large]):
+        with pytest.raises(VolumeError, match="'tiny-mr' is for regions of up to 50 mm") as caught:
+            segment(pipeline, volume, regions, prior_only=True, progress=lambda *what: told.append(what))
+        assert "--roi 28,-21,-16,25" in caught.value.remedy and "up to 25 mm" in caught.value.remedy
+    assert told == []
+    assert segment(pipeline, volume, [small], prior_only=True)[0].any()
+    # What counts is what the region holds of the volume.
+    pipeline.bundle.settings["region_mm"] = 60
+    assert segment(pipeline, volume, [RegionOfInterest((100, -46, 34), 500)], prior_only=True)[0].any()
+
+
+def test_the_prior_alone_needs_no_refiner(make_pipeline, volume_of, grids):
+    pipeline = make_pipeline()
+    shutil.rmtree(pipeline.bundle.folder.parent / "tiny-refiner")
+    assert segment(pipeline, volume_of(grids["straight"]), prior_only=True)[0].any()
 
 
 def test_two_regions_give_what_each_gives(make_pipeline, volume_of, grids):
