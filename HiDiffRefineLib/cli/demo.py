@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.cli.report import print_volumes, warn_about_image
 from HiDiffRefineLib.errors import HiDiffRefineError
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
@@ -49,6 +50,7 @@ def demo(image: Path | None, name: str) -> None:
     pipeline = Pipeline(load_bundle(name), choose_device())
     pipeline.check(None, ("segmentor", "refiner"))
     volume = read_volume(image)
+    warn_about_image(volume, pipeline.bundle.settings["intensity"])
     masks = {}
     for what, prior_only in (("prior", True), ("refined", False)):
         started = time.monotonic()
@@ -56,7 +58,8 @@ def demo(image: Path | None, name: str) -> None:
             masks[what], _ = segment(pipeline, volume, regions, prior_only=prior_only, progress=progress)
         path = OUTPUT / f"{volume.name}_{what}.seg.nrrd"
         write_segmentation(path, masks[what], volume.ijk_to_ras, pipeline.bundle.labels)
-        print(f"{what:<8} {time.monotonic() - started:5.1f} s on {pipeline.device}  {path}")
+        print(f"{what:<8} {time.monotonic() - started:5.1f} s on {pipeline.device}  {path.resolve()}")
+    print_volumes(masks["refined"], volume.ijk_to_ras, pipeline.bundle.labels, regions)
     changed = np.count_nonzero(masks["prior"] != masks["refined"])
     print(f"The refiner changed {changed} of {np.count_nonzero(masks['prior'])} voxels of the prior.")
     picture = OUTPUT / f"{volume.name}.png"

@@ -1,8 +1,10 @@
 """Commands, their arguments, and how errors reach the user."""
 
 import argparse
+import os
 import sys
 
+from HiDiffRefineLib import __version__
 from HiDiffRefineLib.cli import bundles, evaluate, segment, train
 from HiDiffRefineLib.errors import HiDiffRefineError
 
@@ -10,22 +12,32 @@ COMMANDS = (bundles, segment, evaluate, train)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0 done, 1 refused with a sentence, 130 stopped by Ctrl+C."""
+    """Runs one command.
+
+    Returns:
+        the exit status: 0 done, 1 refused with a sentence, 130 stopped by Ctrl+C, 141 output unread.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m HiDiffRefineLib", description="Segment and refine volumes."
     )
+    parser.add_argument("--version", action="version", version=f"HiDiffRefine {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
     options = parser.parse_args(_with_bound_regions(sys.argv[1:] if arguments is None else arguments))
     try:
         options.run(options)
+        sys.stdout.flush()
     except HiDiffRefineError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Such as head, which has enough. Python's own last words would go there too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return 0
 
 

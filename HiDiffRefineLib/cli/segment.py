@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.cli.report import print_volumes, warn_about_image
+from HiDiffRefineLib.errors import BundleError, ConfigError
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
 
@@ -67,7 +68,9 @@ def run(options) -> None:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
     _check_distinct(options.image, options.output, options.probabilities)
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    _check_networks(pipeline, options.steps, options.prior_only)
     volume = read_volume(options.image)
+    warn_about_image(volume, pipeline.bundle.settings["intensity"])
     started = time.monotonic()
     with progress_bar() as progress:
         labelmap, maps = segment(
@@ -78,12 +81,22 @@ def run(options) -> None:
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]
     write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels, options.probabilities, whole)
-    voxel_ml = abs(np.linalg.det(volume.ijk_to_ras[:3, :3])) / 1000
-    for label in labels:
-        print(f"{label.name:<28} {np.count_nonzero(labelmap == label.value) * voxel_ml:9.1f} ml")
-    print(f"Wrote {options.output} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
+    print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
+    written = [str(path.resolve()) for path in (options.output, options.probabilities) if path]
+    print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only:
         print("This model is for research use only: see its LICENSE.")
+
+
+def _check_networks(pipeline, steps: int | None, prior_only: bool) -> None:
+    """Refuses what can't run before the image is read, and says that the refiner may be left out."""
+    pipeline.check(None, ["segmentor"])
+    if not prior_only:
+        try:
+            pipeline.check(steps, ["refiner"])
+        except BundleError as error:
+            remedy = f"{error.remedy} Or leave the refiner out: --prior-only."
+            raise BundleError(error.message, remedy) from error
 
 
 def _check_distinct(image: Path, *outputs: Path | None) -> None:

@@ -1,11 +1,15 @@
 """The commands as a user calls them."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from HiDiffRefineLib import __version__
+from HiDiffRefineLib.bundles import update_settings
 from HiDiffRefineLib.cli.main import main
 
 
@@ -36,7 +40,60 @@ def test_segment_writes_mask_and_probabilities(small_models, image, tmp_path, ca
     # The mask is the likeliest label, background being what the labels leave.
     expected = np.where(maps.max(0) > 1 - maps.sum(0), maps.argmax(0) + 1, 0)
     np.testing.assert_array_equal(labelmap, expected)
-    assert "ml" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "ml" in printed
+    assert f"Wrote {mask} and {probabilities} in" in printed
+
+
+def test_what_was_written_is_named_by_its_whole_path(small_models, image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--output", "m.nii.gz", "--prior-only"]
+    assert main(command) == 0
+    assert f"Wrote {tmp_path / 'm.nii.gz'} in" in capsys.readouterr().out
+
+
+def test_segment_warns_of_an_8_bit_ct_and_of_an_empty_result(small_models, tmp_path, monkeypatch, capsys):
+    update_settings(
+        small_models / "hippocampus-mr",
+        modality="CT",
+        intensity={"rule": "hu_window", "low": -125, "high": 275},
+    )
+    monkeypatch.setattr(
+        "HiDiffRefineLib.inference.pipeline.segment",
+        lambda pipeline, volume, *_: (np.zeros(volume.array.shape, np.uint8), []),
+    )
+    array = np.random.default_rng(0).integers(0, 256, (20, 20, 20)).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "ct.nii"))
+    command = ["segment", str(tmp_path / "ct.nii"), "--bundle", "hippocampus-mr", "--prior-only"]
+    assert main([*command, "--output", str(tmp_path / "m.nii")]) == 0
+    error = capsys.readouterr().err
+    assert "Warning: ct has values in 0…255 only" in error
+    assert "every segment is empty" in error
+
+
+def test_a_missing_refiner_may_be_left_out(small_models, image, tmp_path, capsys):
+    update_settings(small_models / "refiner", weights={})
+    output = tmp_path / "m.nii.gz"
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--output", str(output)]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "carries no weights 'refiner'" in error and "--prior-only" in error
+    assert main([*command, "--prior-only"]) == 0
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"HiDiffRefine {__version__}\n"
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, "-m", "HiDiffRefineLib", "bundles"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_same_seed_same_bits(small_models, image, tmp_path):
