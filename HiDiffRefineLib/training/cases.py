@@ -62,7 +62,9 @@ def save_cases(path: Path, cases: list[Case]) -> None:
 def load_cases(path: Path) -> list[Case]:
     """Cases of an archive written by `save_cases`."""
     if not Path(path).is_file():
-        raise ConfigError(f"There is no case archive {path}.", "Pack the data first: train --pack CONFIG.")
+        raise ConfigError(
+            f"There is no case archive {path}.", "Pack the data first: train CONFIG --pack DIR."
+        )
     cases = []
     with lzma.open(path, "rb") as file:
         while file.peek(1):

@@ -1,10 +1,14 @@
 """Training configurations: JSON files checked field by field."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from types import NoneType
+from typing import get_args, get_origin, get_type_hints
 
 from HiDiffRefineLib.errors import ConfigError
+
+_KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,15 @@ def read_config(path: Path, overrides: list[str] = ()) -> TrainConfig:
     """A configuration file with "field=JSON value" overrides.
 
     Raises:
-        ConfigError: unreadable file, unknown or missing field.
+        ConfigError: missing or unreadable file, a field that is unknown, missing or of the wrong type.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("no object of fields")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+    except ValueError as error:
         raise ConfigError(f"{path} is no readable JSON configuration: {error}.", "Mend the file.") from error
     for override in overrides:
         key, _, value = override.partition("=")
@@ -70,13 +76,29 @@ def read_config(path: Path, overrides: list[str] = ()) -> TrainConfig:
             values[key] = json.loads(value)
         except json.JSONDecodeError:
             values[key] = value
-    known = {f.name for f in fields(TrainConfig)}
-    if unknown := sorted(set(values) - known):
-        raise ConfigError(f"{path}: unknown field '{unknown[0]}'.", f"Known: {', '.join(sorted(known))}.")
-    try:
-        for key in {"cases", "priors"} & set(values):
-            # --set cases=one.npy.xz gives a single text.
-            values[key] = (values[key],) if isinstance(values[key], str) else tuple(values[key])
-        return TrainConfig(**values)
-    except TypeError as error:
-        raise ConfigError(f"{path}: {error}.", "Mend that field.") from error
+    kinds = get_type_hints(TrainConfig)
+    if unknown := sorted(set(values) - set(kinds)):
+        raise ConfigError(f"{path}: unknown field '{unknown[0]}'.", f"Known: {', '.join(sorted(kinds))}.")
+    needed = {f.name for f in fields(TrainConfig) if f.default is MISSING}
+    if missing := sorted(needed - set(values)):
+        raise ConfigError(f"{path} lacks the field '{missing[0]}'.", "Add it.")
+    return TrainConfig(**{key: _typed(path, key, value, kinds[key]) for key, value in values.items()})
+
+
+def _typed(path: Path, field: str, value, kind):
+    """A JSON value as a field's annotation asks for it; refused where it can't be."""
+    if get_origin(kind) is tuple:
+        # --set cases=one.npy.xz gives a single text.
+        values = [value] if isinstance(value, str) else value
+        if isinstance(values, list) and all(isinstance(one, str) for one in values):
+            return tuple(values)
+        wanted = "a list of texts"
+    else:
+        kinds = get_args(kind) or (kind,)
+        # JSON has one kind of number; Python counts true as one.
+        if type(value) in kinds or (float in kinds and type(value) is int):
+            return value
+        wanted = " or ".join(_KINDS[one] for one in kinds)
+    raise ConfigError(
+        f"{path}: the field '{field}' must be {wanted}, not {json.dumps(value)}.", "Mend that field."
+    )

@@ -26,7 +26,7 @@ def test_packed_cases_come_back_bit_by_bit(tmp_path, make_case):
 def test_a_missing_archive_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no case archive") as caught:
         load_cases(tmp_path / "none.npy.xz")
-    assert "--pack" in caught.value.remedy
+    assert "train CONFIG --pack DIR" in caught.value.remedy
 
 
 @given(st.integers(0, 40), st.integers(1, 8))
