@@ -26,11 +26,16 @@ def find_cases(folder: Path, names: Sequence[str] = ()) -> list[str]:
         raise VolumeError(f"{folder} holds no cases.", "Give a folder with images/ and labels/.")
     files = sorted(f.name for f in (folder / "images").iterdir() if f.name.lower().endswith(EXTENSIONS))
     found = {title(Path(name)): name for name in files}
+    if not files:
+        raise VolumeError(f"{folder / 'images'} is empty.", f"Put images ({', '.join(EXTENSIONS)}) there.")
     if len(found) < len(files):
         raise VolumeError(f"{folder / 'images'} holds two files of one name.", "Keep one file a case.")
     for name in names or found:
         if name not in found:
-            raise VolumeError(f"{folder} has no case '{name}'.", f"It has: {', '.join(found) or 'none'}.")
+            some = ", ".join(list(found)[:3])
+            raise VolumeError(
+                f"{folder} has no case '{name}'.", f"Choose from its {len(found)} cases, such as {some}."
+            )
         if not (folder / "labels" / found[name]).is_file():
             raise VolumeError(
                 f"There are no labels for {found[name]}.", f"Put them into {folder / 'labels'}."
