@@ -11,7 +11,12 @@ SLAB = 32
 
 
 def resample(
-    array: torch.Tensor, source: np.ndarray, target: Grid, mode: str = "bilinear", outside: str = "zeros"
+    array: torch.Tensor,
+    source: np.ndarray,
+    target: Grid,
+    mode: str = "bilinear",
+    outside: str = "zeros",
+    warp_ras: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Values of `array` at the samples of a target grid.
 
@@ -23,16 +28,18 @@ def resample(
         target: where to sample.
         mode: "bilinear" (trilinear in 3-D) or "nearest".
         outside: "zeros", or "reflection" of the source at its border.
+        warp_ras: (*target.shape_kji, 3) RAS mm, from each sample to the place where its value is taken.
 
     Returns:
         (C, *target.shape_kji) on the array's device.
     """
-    target_to_source = np.linalg.inv(source) @ target.ijk_to_ras
     # Voxel index n of N becomes 2 n / (N - 1) - 1 for grid_sample with aligned corners.
     sizes = np.maximum(np.array(array.shape[:0:-1], float), 2)
-    matrix = np.diag([*(2 / (sizes - 1)), 1.0]) @ target_to_source
+    ras_to_unit = np.diag([*(2 / (sizes - 1)), 1.0]) @ np.linalg.inv(source)
+    matrix = ras_to_unit @ target.ijk_to_ras
     matrix[:3, 3] -= 1.0
     matrix = torch.as_tensor(matrix[:3], dtype=torch.float32, device=array.device)
+    bend = torch.as_tensor(ras_to_unit[:3, :3].T, dtype=torch.float32, device=array.device)
     edge = torch.as_tensor(sizes / (sizes - 1), dtype=torch.float32, device=array.device)
     j, i = (torch.arange(n, dtype=torch.float32, device=array.device) for n in target.shape_kji[1:])
     plane = matrix[:, 0] * i[None, :, None] + matrix[:, 1] * j[:, None, None] + matrix[:, 3]
@@ -42,6 +49,8 @@ def resample(
             start, min(start + SLAB, target.shape_kji[0]), dtype=torch.float32, device=array.device
         )
         coordinates = plane + matrix[:, 2] * k[:, None, None, None]
+        if warp_ras is not None:
+            coordinates = coordinates + warp_ras[start : start + SLAB] @ bend
         if outside == "zeros":
             coordinates = torch.where(coordinates.abs() <= edge, coordinates.clamp(-1, 1), coordinates)
         result[:, start : start + SLAB] = F.grid_sample(

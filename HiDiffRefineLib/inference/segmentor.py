@@ -31,16 +31,21 @@ class Prior:
     probabilities: torch.Tensor
     grid: Grid
 
-    def resampled(self, label: int, target: Grid) -> torch.Tensor:
-        """Probability of one label, float32 (1, *target.shape_kji); zero outside the working grid."""
+    def resampled(self, label: int, target: Grid, warp_ras: torch.Tensor | None = None) -> torch.Tensor:
+        """Probability of one label, float32 (1, *target.shape_kji); zero outside the working grid.
+
+        warp_ras as for `resample`.
+        """
         probability = self.probabilities[label : label + 1].float()
         # Interpolation weights add up to 1 + 2e-7, which the chain would refuse as no probability.
-        return resample(probability, self.grid.ijk_to_ras, target).clamp(0, 1)
+        return resample(probability, self.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
 
-    def others_resampled(self, label: int, target: Grid) -> torch.Tensor:
+    def others_resampled(
+        self, label: int, target: Grid, warp_ras: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Probability of any other label but background, as `resampled`."""
         others = 1 - self.probabilities[:1].float() - self.probabilities[label : label + 1].float()
-        return resample(others.clamp(0, 1), self.grid.ijk_to_ras, target).clamp(0, 1)
+        return resample(others.clamp(0, 1), self.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
 
 
 @torch.inference_mode()

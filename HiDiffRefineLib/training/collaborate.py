@@ -20,7 +20,7 @@ from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.networks import build_network
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.loop import fit, load_half, make_fabric, save_half
-from HiDiffRefineLib.training.patches import SegmentationPatches
+from HiDiffRefineLib.training.patches import SegmentationPatches, batches
 from HiDiffRefineLib.training.priors import predict_case
 from HiDiffRefineLib.training.refiner import chain_loss, paired_sets, print_refinement
 from HiDiffRefineLib.training.refiner_patches import RefinerPatches
@@ -77,10 +77,9 @@ def train_collaboration(config: TrainConfig) -> None:
     seed, device = config.seed + fabric.global_rank, fabric.device
     cases = [case for case, _ in training[0]]
     spacing, patch = bundle.working_spacing_kji_mm, bundle.patch_size_kji
-    segmentation = SegmentationPatches(
-        cases, patch, spacing, config.batch, not is_sided(bundle), seed, device
-    )
-    refinement = RefinerPatches(training, refiner_bundle.patch_size_kji, config.batch, seed, device)
+    segmentation = SegmentationPatches(cases, patch, spacing, not is_sided(bundle), seed)
+    refinement = RefinerPatches(training, refiner_bundle.patch_size_kji, seed)
+    feeds = [batches(p, config.batch, config.workers, device) for p in (segmentation, refinement)]
 
     settings = refiner_bundle.settings["chain"]
     chain, rng = BernoulliChain(settings["T"], settings["schedule"]), np.random.default_rng(seed)
@@ -96,7 +95,7 @@ def train_collaboration(config: TrainConfig) -> None:
         fabric,
         replace(config, warm_start=None),
         both,
-        zip(segmentation, refinement, strict=False),
+        zip(*feeds, strict=False),
         lambda network, batch: network(*batch[0], batch[1]),
         compiled=(segmentor, refiner.encoder, refiner.denoiser),
     )

@@ -23,7 +23,8 @@ class TrainConfig:
         folds, fold: fold f of n leaves out every n-th case from f on; fold null trains on all.
         minutes: the learning-rate schedule ends after this long (or after `iterations`, if sooner).
         iterations: upper bound of optimiser steps.
-        batch: patches a step. learning_rate, weight_decay: of AdamW. ema: decay of the averaged weights.
+        batch: patches a step. workers: processes that draw them; 0 draws them in between.
+        learning_rate, weight_decay: of AdamW. ema: decay of the averaged weights.
         seed: of weights, patches and chain.
         precision: Lightning Fabric's, e.g. "bf16-mixed" or "32-true".
         devices: how many accelerators.
@@ -43,6 +44,7 @@ class TrainConfig:
     minutes: float = 60.0
     iterations: int = 1_000_000
     batch: int = 4
+    workers: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     ema: float = 0.999

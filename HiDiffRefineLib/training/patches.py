@@ -1,11 +1,13 @@
-"""Patches drawn from cases that live on the training device, resampled and augmented there in one step."""
+"""Patches drawn from cases by worker processes, resampled and augmented in one step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from monai import transforms as mt
 from monai.utils import convert_to_tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
@@ -17,20 +19,22 @@ FOREGROUND_SHARE = 0.7
 # Share of patches in which a volume goes on beyond its border as its mirror image, where sides don't matter.
 REFLECTED_SHARE = 0.4
 VOXELS_KEPT_PER_LABEL = 2000
+# Between the seeds of a run's workers; larger than the number of runs anyone seeds one after another.
+WORKER_SEED_STRIDE = 100_003
 
 
 class LoadedCase:
-    """A case on the device.
+    """A case as tensors.
 
     Attributes:
         image: (1, k, j, i) float32 0…1. labels: (1, k, j, i) float32.
         ijk_to_ras: 4×4 float64 of both.
     """
 
-    def __init__(self, case: Case, device: torch.device):
+    def __init__(self, case: Case):
         self.ijk_to_ras = case.ijk_to_ras
-        self.image = torch.from_numpy(case.image).to(device)[None].float() / 255
-        self.labels = torch.from_numpy(case.labels).to(device)[None].float()
+        self.image = torch.from_numpy(case.image)[None].float() / 255
+        self.labels = torch.from_numpy(case.labels)[None].float()
 
 
 def label_places(case: Case, rng: np.random.Generator) -> dict[int, np.ndarray]:
@@ -62,6 +66,21 @@ def random_linear(rng: np.random.Generator, mirror: bool) -> np.ndarray:
     return linear * scale
 
 
+def random_warp(rng: np.random.Generator, shape_kji, spacing_kji) -> torch.Tensor:
+    """A smooth random displacement (*shape_kji, 3) in RAS mm: up to some 4 voxels, knots 16 voxels apart."""
+    knots = [max(2, round(n / 16)) for n in shape_kji]
+    field = rng.normal(size=(3, *knots)) * (
+        rng.uniform(0, 2) * np.asarray(spacing_kji)[::-1, None, None, None]
+    )
+    field = F.interpolate(
+        torch.from_numpy(field.astype(np.float32))[None],
+        tuple(shape_kji),
+        mode="trilinear",
+        align_corners=True,
+    )
+    return field[0].permute(1, 2, 3, 0)
+
+
 def intensity_augmentation(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """Blur, brightness, contrast, gamma, lost resolution and noise, on a (1, k, j, i) image in 0…1."""
     augment = mt.Compose(
@@ -71,41 +90,62 @@ def intensity_augmentation(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
             mt.RandShiftIntensity(offsets=0.1, prob=0.3),
             mt.RandAdjustContrast(prob=0.3, gamma=(0.7, 1.5)),
             mt.RandSimulateLowResolution(prob=0.15, zoom_range=(0.5, 1.0)),
-            # MONAI's own noise is drawn on the CPU: 25 ms a patch.
-            mt.RandLambda(lambda image: image + 0.05 * torch.randn_like(image), prob=0.15),
+            mt.RandGaussianNoise(std=0.05, prob=0.15),
         ]
     ).set_random_state(seed)
     return lambda image: convert_to_tensor(augment(image), track_meta=False).clamp(0, 1)
 
 
-class SegmentationPatches:
-    """Endless batches for a segmentor.
+class Patches(IterableDataset):
+    """Endless samples; every worker draws its own."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self._reseed(seed)
+
+    def _reseed(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.augment = intensity_augmentation(seed)
+
+    def draw(self) -> tuple[torch.Tensor, ...]:
+        """One sample."""
+        raise NotImplementedError
+
+    def __iter__(self):
+        if worker := get_worker_info():
+            self._reseed(self.seed + WORKER_SEED_STRIDE * (worker.id + 1))
+        while True:
+            yield self.draw()
+
+
+def batches(patches: Patches, batch: int, workers: int, device: torch.device) -> Iterator[list[torch.Tensor]]:
+    """Endless batches on a device.
+
+    Args:
+        batch: samples a batch. workers: processes that draw them; 0 draws them in this one.
+    """
+    on_gpu = device.type == "cuda"
+    for parts in DataLoader(patches, batch, num_workers=workers, pin_memory=on_gpu):
+        yield [part.to(device, non_blocking=True) for part in parts]
+
+
+class SegmentationPatches(Patches):
+    """Patches for a segmentor.
 
     Args:
         cases: packed cases.
         patch_kji, spacing_kji: of the patches, voxels and mm.
-        batch: patches a batch.
         mirror: whether left and right may be exchanged; not where a label is a side's own.
         seed: of everything random.
-        device: where cases and patches live.
     """
 
-    def __init__(
-        self, cases, patch_kji, spacing_kji, batch: int, mirror: bool, seed: int, device: torch.device
-    ):
-        self.rng = np.random.default_rng(seed)
-        self.patch_kji, self.spacing_kji, self.batch = tuple(patch_kji), np.array(spacing_kji), batch
+    def __init__(self, cases, patch_kji, spacing_kji, mirror: bool, seed: int):
+        super().__init__(seed)
+        self.patch_kji, self.spacing_kji = tuple(patch_kji), np.array(spacing_kji)
         self.mirror = mirror
-        self.cases = [LoadedCase(case, device) for case in cases]
+        self.cases = [LoadedCase(case) for case in cases]
         self.places = [label_places(case, self.rng) for case in cases]
         self.bounds = [Grid(case.labels.shape, case.ijk_to_ras).bounds_ras() for case in cases]
-        self.augment = intensity_augmentation(seed)
-
-    def __iter__(self):
-        while True:
-            samples = [self.draw() for _ in range(self.batch)]
-            images, labels = zip(*samples, strict=True)
-            yield torch.stack(images), torch.stack(labels)
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
         """One augmented image (1, k, j, i) in 0…1 and its labels (1, k, j, i), float32."""

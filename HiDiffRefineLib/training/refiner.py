@@ -22,6 +22,7 @@ from HiDiffRefineLib.networks import build_network
 from HiDiffRefineLib.training.cases import load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.loop import fit, make_fabric
+from HiDiffRefineLib.training.patches import batches
 from HiDiffRefineLib.training.priors import load_priors
 from HiDiffRefineLib.training.refiner_patches import RefinerPatches
 from HiDiffRefineLib.training.validation import print_dice, prior_maps, refined_maps
@@ -39,7 +40,7 @@ def train_refiner(config: TrainConfig) -> None:
     bundle = load_bundle(config.bundle)
     training, held_out = paired_sets(config)
     seed = config.seed + fabric.global_rank
-    batches = RefinerPatches(training, bundle.patch_size_kji, config.batch, seed, fabric.device)
+    patches = RefinerPatches(training, bundle.patch_size_kji, seed)
     chain = BernoulliChain(bundle.settings["chain"]["T"], bundle.settings["chain"]["schedule"])
     rng = np.random.default_rng(seed)
     plain = config.task == "plain_refiner"
@@ -52,7 +53,7 @@ def train_refiner(config: TrainConfig) -> None:
         fabric,
         config,
         network,
-        iter(batches),
+        batches(patches, config.batch, config.workers, fabric.device),
         loss,
         ("encode", "denoise"),
         (network.encoder, network.denoiser),

@@ -8,23 +8,24 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.refiner import region_grid
-from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
-from HiDiffRefineLib.training.patches import LoadedCase, intensity_augmentation, random_linear
+from HiDiffRefineLib.training.patches import LoadedCase, Patches, random_linear, random_warp
+
+# Share of patches that are warped: twenty scans are few to learn from.
+WARPED_SHARE = 0.5
 
 
-class RefinerPatches:
-    """Endless batches (image, prior, others, truth), each (B, 1, k, j, i), around one object at a time.
+class RefinerPatches(Patches):
+    """Samples (image, prior, others, truth), each (1, k, j, i), around one object at a time.
 
     Args:
         sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels.
-        patch_kji: of the refiner. batch, seed, device: as for a segmentor.
+        patch_kji: of the refiner. seed: of everything random.
     """
 
-    def __init__(self, sets, patch_kji, batch: int, seed: int, device: torch.device):
-        self.rng = np.random.default_rng(seed)
-        self.patch_kji, self.batch, self.device = tuple(patch_kji), batch, device
-        self.augment = intensity_augmentation(seed)
+    def __init__(self, sets, patch_kji, seed: int):
+        super().__init__(seed)
+        self.patch_kji = tuple(patch_kji)
         self.sets = []
         for pairs in sets:
             loaded = []
@@ -35,18 +36,12 @@ class RefinerPatches:
                     if label > 0 and mask.any()
                 }
                 if bounds:
-                    prior = Prior(prior.probabilities.to(device), prior.grid)
-                    loaded.append((LoadedCase(case, device), prior, bounds))
+                    loaded.append((LoadedCase(case), prior, bounds))
             if not loaded:
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)
         roots = np.sqrt([max(len(bounds) for *_, bounds in loaded) for loaded in self.sets])
         self.shares = roots / roots.sum()
-
-    def __iter__(self):
-        while True:
-            samples = [self.draw() for _ in range(self.batch)]
-            yield tuple(torch.stack(parts) for parts in zip(*samples, strict=True))
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """One augmented image, its possibly corrupted prior, other segments and truth, each (1, k, j, i)."""
@@ -58,13 +53,14 @@ class RefinerPatches:
         spacing_kji, linear = region.spacing_kji, random_linear(rng, mirror=True)
         center = region.center_ras + rng.uniform(-6, 6, 3) * spacing_kji[::-1]
         grid = centered_grid(center, self.patch_kji, spacing_kji, linear)
-        image = self.augment(resample(case.image, case.ijk_to_ras, grid))
-        truth = resample((case.labels == label).float(), case.ijk_to_ras, grid) > 0.5
-        others = prior.others_resampled(label, grid)
+        warp = random_warp(rng, self.patch_kji, spacing_kji) if rng.random() < WARPED_SHARE else None
+        image = self.augment(resample(case.image, case.ijk_to_ras, grid, warp_ras=warp))
+        truth = resample((case.labels == label).float(), case.ijk_to_ras, grid, warp_ras=warp) > 0.5
+        others = prior.others_resampled(label, grid, warp)
         corrupted = rng.random() < CORRUPTED_SHARE
         if corrupted and rng.random() < 0.3:
             shift, skew = displacement(rng, spacing_kji)
             grid = centered_grid(center + shift, self.patch_kji, spacing_kji, linear @ skew)
             corrupted = False
-        probability = prior.resampled(label, grid)
+        probability = prior.resampled(label, grid, warp)
         return image, corrupt(probability, rng) if corrupted else probability, others, truth.float()

@@ -10,7 +10,7 @@ from HiDiffRefineLib.networks import build_network
 from HiDiffRefineLib.training.cases import load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.loop import fit, make_fabric
-from HiDiffRefineLib.training.patches import SegmentationPatches
+from HiDiffRefineLib.training.patches import SegmentationPatches, batches
 from HiDiffRefineLib.training.priors import predict_case, save_priors
 from HiDiffRefineLib.training.validation import print_dice, prior_maps
 
@@ -23,9 +23,8 @@ def train_segmentor(config: TrainConfig) -> None:
     training, held_out = split_cases(cases, config.folds, config.fold)
     spacing, patch = bundle.working_spacing_kji_mm, bundle.patch_size_kji
     seed = config.seed + fabric.global_rank
-    batches = SegmentationPatches(
-        training, patch, spacing, config.batch, not is_sided(bundle), seed, fabric.device
-    )
+    patches = SegmentationPatches(training, patch, spacing, not is_sided(bundle), seed)
+    feed = batches(patches, config.batch, config.workers, fabric.device)
     # Dice over the whole batch: a small organ missing from one patch is no perfect score there.
     criterion = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
 
@@ -34,7 +33,7 @@ def train_segmentor(config: TrainConfig) -> None:
         logits = network(images.contiguous(memory_format=torch.channels_last_3d))
         return {"dice+ce": criterion(logits, labels)}
 
-    network = fit(fabric, config, build_network(*bundle.network("segmentor")), iter(batches), loss)
+    network = fit(fabric, config, build_network(*bundle.network("segmentor")), feed, loss)
     if held_out and fabric.global_rank == 0:
         network.eval()
         priors = {c.name: predict_case(network, c, bundle, fabric.device) for c in held_out}

@@ -106,3 +106,22 @@ def test_a_single_slice_keeps_its_place_in_the_plane():
     shifted = Grid((1, 3, 3), np.array([[1, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 5, 0], [0, 0, 0, 1.0]]))
     expected = (image[..., 1:] + image[..., :-1]) / 2
     assert resample(image, grid.ijk_to_ras, shifted).numpy() == pytest.approx(expected.numpy(), abs=1e-5)
+
+
+def test_a_warp_takes_each_value_from_that_many_millimetres_away(affines):
+    @settings(max_examples=40)
+    @given(affines, affines)
+    def check(source_affine, target_affine):
+        source = Grid((12, 13, 14), source_affine)
+        target = centered_grid(source.center_ras, (4, 5, 6), (1, 1, 1), target_affine[:3, :3])
+        warp = torch.randn(*target.shape_kji, 3, generator=torch.Generator().manual_seed(0))
+        field = torch.from_numpy(ramp(source).astype(np.float32))[None]
+        found = resample(field, source.ijk_to_ras, target, warp_ras=warp)[0].numpy()
+        places = ras_of(target) + warp.numpy()
+        ijk = (places - source_affine[:3, 3]) @ np.linalg.inv(source_affine[:3, :3]).T
+        inside = ((ijk >= 1e-3) & (ijk <= np.array([13, 12, 11]) - 1e-3)).all(-1)
+        expected = places @ np.array([0.3, -0.5, 0.8]) + 1000
+        assert inside.any()
+        assert np.abs(found - expected)[inside].max() < 0.01
+
+    check()

@@ -48,7 +48,7 @@ def make_case():
 def make_config(tmp_path):
     """Fields → a configuration for the CPU."""
     fixed = {"task": "segmentor", "bundle": "tiny", "cases": (), "output": str(tmp_path / "out")}
-    fixed |= {"precision": "32-true", "compile": False, "batch": 1}
+    fixed |= {"precision": "32-true", "compile": False, "batch": 1, "workers": 0}
     return lambda **fields: TrainConfig(**{**fixed, **fields})
 
 

@@ -1,24 +1,26 @@
 """Patches: labels move with the image, rare labels are seen, seeds repeat."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
 
 from HiDiffRefineLib.training.patches import (
     SegmentationPatches,
+    batches,
     intensity_augmentation,
     label_places,
     random_linear,
+    random_warp,
 )
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def make_patches(make_case):
-    def make(seed=0, batch=2, mirror=True) -> SegmentationPatches:
+    def make(seed=0, mirror=True) -> SegmentationPatches:
         cases = [make_case("a"), make_case("b", shape=(20, 34, 30), seed=1)]
-        return SegmentationPatches(cases, (12, 24, 24), (2.0, 1.2, 1.2), batch, mirror, seed, CPU)
+        return SegmentationPatches(cases, (12, 24, 24), (2.0, 1.2, 1.2), mirror, seed)
 
     return make
 
@@ -46,16 +48,29 @@ def test_a_rare_label_is_seen_often(make_patches):
     assert share > 0.25
 
 
-def test_batches_repeat_with_the_seed(make_patches):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_repeat_with_the_seed_and_workers_draw_different_samples(make_patches, workers):
     def first(seed):
         torch.manual_seed(0)
-        batches = iter(make_patches(seed))
-        return [next(batches) for _ in range(3)]
+        return list(islice(batches(make_patches(seed), 2, workers, torch.device("cpu")), 4))
 
-    for (image, labels), (image_again, labels_again) in zip(first(5), first(5), strict=True):
+    found = first(5)
+    for (image, labels), (image_again, labels_again) in zip(found, first(5), strict=True):
         assert image.shape == (2, 1, 12, 24, 24)
         assert torch.equal(image, image_again) and torch.equal(labels, labels_again)
-    assert not torch.equal(first(5)[0][1], first(6)[0][1])
+    assert not torch.equal(found[0][1], first(6)[0][1])
+    assert not torch.equal(found[0][0], found[1][0])
+
+
+def test_a_warp_is_smooth_and_within_a_few_voxels():
+    rng = np.random.default_rng(0)
+    warps = [random_warp(rng, (24, 48, 48), (2.0, 1.0, 1.0)) for _ in range(20)]
+    assert all(warp.shape == (24, 48, 48, 3) for warp in warps)
+    for axis, voxel in enumerate((1.0, 1.0, 2.0)):
+        shifts = torch.stack([warp[..., axis] for warp in warps]) / voxel
+        assert 0.3 < shifts.std() < 2 and shifts.abs().max() < 9
+        # Neighbours move together, or the image would tear.
+        assert shifts.diff(dim=3).abs().max() < 0.9
 
 
 def test_places_are_voxels_of_their_label(make_case):
@@ -72,7 +87,7 @@ def test_places_are_voxels_of_their_label(make_case):
 def test_a_case_without_labels_gives_patches_too(make_case):
     case = make_case()
     empty = type(case)(case.name, case.image, np.zeros_like(case.labels), case.ijk_to_ras)
-    patches = SegmentationPatches([empty], (12, 24, 24), (2.0, 1.2, 1.2), 1, False, 0, CPU)
+    patches = SegmentationPatches([empty], (12, 24, 24), (2.0, 1.2, 1.2), False, 0)
     assert not any(patches.draw()[1].any() for _ in range(5))
 
 

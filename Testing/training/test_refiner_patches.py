@@ -8,7 +8,6 @@ from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.training import refiner_patches
 
-CPU = torch.device("cpu")
 PATCH = (32, 48, 48)
 
 
@@ -20,7 +19,7 @@ def make_patches(make_case, perfect_prior, monkeypatch):
         monkeypatch.setattr(refiner_patches, "CORRUPTED_SHARE", corrupted)
         cases = [make_case("a"), make_case("b", seed=1)]
         pairs = [(case, perfect_prior(case)) for case in cases]
-        patches = refiner_patches.RefinerPatches([pairs], PATCH, 2, seed, CPU)
+        patches = refiner_patches.RefinerPatches([pairs], PATCH, seed)
         patches.augment = lambda image: image
         return patches
 
@@ -81,7 +80,7 @@ def test_corruption_reaches_prior_and_nothing_else(make_patches):
 
 def test_batches_repeat_with_the_seed(make_patches):
     first, again, other = (next(iter(make_patches(0.4, seed))) for seed in (1, 1, 2))
-    assert all(part.shape == (2, 1, *PATCH) for part in first)
+    assert all(part.shape == (1, *PATCH) for part in first)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[2], other[2])
 
@@ -91,4 +90,4 @@ def test_priors_without_any_object_are_refused(make_case, perfect_prior):
     prior = perfect_prior(case)
     with pytest.raises(ConfigError, match="empty"):
         empty = Prior(prior.probabilities * 0.4, prior.grid)
-        refiner_patches.RefinerPatches([[(case, empty)]], PATCH, 1, 0, CPU)
+        refiner_patches.RefinerPatches([[(case, empty)]], PATCH, 0)
