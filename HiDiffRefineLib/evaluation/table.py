@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from HiDiffRefineLib.evaluation.cells import aligned, markdown
 from HiDiffRefineLib.evaluation.metrics import (
     auroc,
     border_zone,
@@ -125,13 +126,13 @@ def _mean_of_known(values: list[float]) -> float | None:
 
 def format_table(result: dict) -> str:
     """The result as plain text for a screen: one table of rows, one of Dice and distance by label."""
-    tables = "\n\n".join(_aligned(cells) for cells in (_overview(result), _by_label_cells(result)))
+    tables = "\n\n".join(aligned(cells) for cells in (_overview(result), _by_label_cells(result)))
     return f"{result['bundle']}: {_scope(result)}\n\n{tables}\n"
 
 
 def markdown_table(result: dict) -> str:
     """The same two tables in Markdown."""
-    tables = "\n\n".join(_markdown(cells) for cells in (_overview(result), _by_label_cells(result)))
+    tables = "\n\n".join(markdown(cells) for cells in (_overview(result), _by_label_cells(result)))
     return f"{_scope(result)}\n\n{tables}\n"
 
 
@@ -171,19 +172,3 @@ def _dice_and_distance(row: dict, label: str) -> str:
 
 def _known(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _aligned(cells: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = []
-    for row in cells:
-        padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        padded[0] = row[0].ljust(widths[0])
-        lines.append("  ".join(padded))
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
-
-
-def _markdown(cells: list[list[str]]) -> str:
-    rule = ["---"] + ["---:"] * (len(cells[0]) - 1)
-    return "\n".join(f"| {' | '.join(row)} |" for row in [cells[0], rule, *cells[1:]])
