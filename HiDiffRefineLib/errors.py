@@ -23,5 +23,9 @@ class BundleError(HiDiffRefineError):
     """A model bundle that is missing, damaged or wrong for the job."""
 
 
+class HintError(HiDiffRefineError):
+    """A click, scribble or painted region that cannot be used, or a file of them."""
+
+
 class ConfigError(HiDiffRefineError):
     """A training configuration or command-line value that makes no sense."""

@@ -1,0 +1,124 @@
+"""What the user points at: clicks, scribbles and painted voxels, in RAS millimetres.
+
+Hints come as a list ordered in time, the newest last.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from HiDiffRefineLib.errors import HintError
+from HiDiffRefineLib.geometry.boxes import part_of
+from HiDiffRefineLib.geometry.grids import Grid
+
+# 1 km: no scanner reaches as far from its origin, so such a coordinate is as wrong as NaN.
+FARTHEST_MM = 1e6
+# A pen of 50 mm covers 200 000 voxels of a CT at one dot.
+WIDEST_MM = 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class Click:
+    """One point.
+
+    Args:
+        point_ras: (3,) RAS mm.
+        positive: whether the point belongs to the segment.
+
+    Raises:
+        HintError: a coordinate is NaN, infinite or beyond `FARTHEST_MM`.
+    """
+
+    point_ras: np.ndarray
+    positive: bool
+
+    def __post_init__(self):
+        object.__setattr__(self, "point_ras", _checked(self.point_ras, "click").reshape(3))
+
+
+@dataclass(frozen=True, eq=False)
+class Scribble:
+    """A stroke: straight lines from point to point, drawn with a round pen.
+
+    Args:
+        points_ras: (n, 3) RAS mm, n ≥ 1; a single point is a dot.
+        positive: whether the stroke belongs to the segment.
+        width_mm: the pen's diameter.
+
+    Raises:
+        HintError: no point, a coordinate as for `Click`, or a width not within 0…`WIDEST_MM`.
+    """
+
+    points_ras: np.ndarray
+    positive: bool
+    width_mm: float
+
+    def __post_init__(self):
+        points = _checked(self.points_ras, "scribble").reshape(-1, 3)
+        if not len(points):
+            raise HintError("The scribble has no points.", "Draw it again.")
+        if not 0 < self.width_mm <= WIDEST_MM:
+            raise HintError(
+                f"A scribble cannot be {self.width_mm:g} mm wide.",
+                f"Choose a width of more than 0 and at most {WIDEST_MM:g} mm.",
+            )
+        object.__setattr__(self, "points_ras", points)
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """Voxels painted on a labelmap, which may have a grid of its own. Kept cropped to the paint.
+
+    Args:
+        mask: (k, j, i) bool, or a labelmap whose paint is not 0.
+        ijk_to_ras: 4×4 of the mask's grid.
+        positive: whether the paint belongs to the segment.
+
+    Raises:
+        HintError: nothing is painted, or the affine places the mask nowhere.
+    """
+
+    mask: np.ndarray
+    ijk_to_ras: np.ndarray
+    positive: bool
+
+    def __post_init__(self):
+        mask = np.asarray(self.mask, bool)
+        ijk_to_ras = np.array(self.ijk_to_ras, float)
+        if not (np.abs(ijk_to_ras) < FARTHEST_MM).all() or np.linalg.matrix_rank(ijk_to_ras) < 4:
+            raise HintError(
+                "The painted labelmap has no place in space (singular or infinite matrix).",
+                "Paint on a segmentation whose reference geometry is the image.",
+            )
+        if not mask.any():
+            raise HintError("Nothing is painted on the labelmap.", "Paint at least one voxel.")
+        sides = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+        box = tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
+        object.__setattr__(self, "mask", _frozen(mask[box].copy()))
+        cropped = part_of(Grid(mask.shape, ijk_to_ras), box)
+        object.__setattr__(self, "ijk_to_ras", _frozen(cropped.ijk_to_ras))
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the cropped mask."""
+        return Grid(self.mask.shape, self.ijk_to_ras)
+
+
+Hint: TypeAlias = Click | Scribble | Painted
+
+
+def _checked(points: np.ndarray, kind: str) -> np.ndarray:
+    """A copy of RAS coordinates in mm that nobody can change; refuses what is no place."""
+    points = np.array(points, float)
+    if not (np.abs(points) < FARTHEST_MM).all():  # NaN fails the comparison as well
+        raise HintError(
+            f"The {kind} has a coordinate that is not a number, or farther than 1 km away.",
+            "Remove this hint and place it again.",
+        )
+    return _frozen(points)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
