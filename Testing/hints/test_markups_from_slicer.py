@@ -1,0 +1,41 @@
+"""Markups that 3D Slicer itself wrote (slicer-core) become the lines that Slicer draws."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from HiDiffRefineLib.hints.markups import read_markups
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("markups")
+
+
+@pytest.fixture(scope="module")
+def drawn_by_slicer(folder) -> dict[str, list]:
+    script = Path(__file__).with_name("write_in_slicer.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
+    drawn = json.loads(done.stdout)
+    if "missing" in drawn:
+        pytest.skip(f"slicer-core cannot be imported here: {drawn['missing']}")
+    return drawn
+
+
+@pytest.mark.parametrize("kind", ["Fiducial", "Line", "Curve", "ClosedCurve"])
+def test_hints_lie_where_slicer_shows_them(folder, drawn_by_slicer, kind):
+    hints = read_markups(folder / f"{kind}.mrk.json", True, 2)
+    if kind == "Fiducial":
+        found = np.array([click.point_ras for click in hints])
+    else:
+        (scribble,) = hints
+        found = scribble.points_ras
+    # Slicer keeps the curve's points in single precision.
+    np.testing.assert_allclose(found, drawn_by_slicer[kind], atol=1e-5)
