@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.boxes import object_bounds_ras, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample, resample_labelmap
 from HiDiffRefineLib.volumes.labels import Label
@@ -44,8 +44,10 @@ def save_picture(
         extent = (bounds[1] - bounds[0]).max() * 1.5
         spacing = extent / PIXELS
         grid = centered_grid(bounds.mean(0), (PIXELS,) * 3, (spacing,) * 3)
+        box = voxel_box(Grid(prior.shape, volume.ijk_to_ras), grid.bounds_ras())
+        window = np.percentile(volume.array[box], [1, 99.5])
         for axis, (name, plane) in zip(row, VIEWS.items(), strict=True):
-            _draw(axis, name, plane, grid, volume, prior, refined, labels)
+            _draw(axis, name, plane, grid, window, volume, prior, refined, labels)
     present = [label for label in labels if (refined == label.value).any() or (prior == label.value).any()]
     handles = [Line2D([], [], color=np.array(label.color) / 255, label=label.name) for label in present]
     handles.append(Line2D([], [], color="white", linestyle=":", label="prior"))
@@ -57,7 +59,7 @@ def save_picture(
     plt.close(figure)
 
 
-def _draw(axis, name, plane, grid: Grid, volume, prior, refined, labels) -> None:
+def _draw(axis, name, plane, grid: Grid, window, volume, prior, refined, labels) -> None:
     """One view: the slice of `grid` through its middle, the patient's right on the left."""
     import torch
 
@@ -69,7 +71,7 @@ def _draw(axis, name, plane, grid: Grid, volume, prior, refined, labels) -> None
         0
     ].numpy()
     image = np.squeeze(image, normal)
-    low, high = np.percentile(image, [1, 99.5])
+    low, high = window
     axis.imshow(image, cmap="gray", origin="lower", vmin=low, vmax=max(high, low + 1))
     for labelmap, style in ((prior, ":"), (refined, "-")):
         part = np.squeeze(resample_labelmap(labelmap, volume.ijk_to_ras, slab), normal)

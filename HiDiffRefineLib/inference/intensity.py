@@ -19,7 +19,9 @@ def intensity_range(values: np.ndarray, rule: dict) -> tuple[float, float]:
     """
     lowest, highest = float(values.min()), float(values.max())
     if rule["rule"] == "percentiles":
-        low, high = np.percentile(values, [rule["low"], rule["high"]])
+        # Padding and what a skull stripping blackened hold the lowest value; they say nothing of contrast.
+        shown = values[values > lowest] if highest > lowest else values
+        low, high = np.percentile(shown, [rule["low"], rule["high"]])
         return (float(low), float(high)) if high > low else (lowest, highest)
     if 0 <= lowest < highest <= 1:
         raise VolumeError(

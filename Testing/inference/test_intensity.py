@@ -46,6 +46,13 @@ def test_ct_scaled_to_0_to_1_is_refused(hounsfield):
     assert caught.value.remedy
 
 
+def test_a_blackened_background_changes_no_contrast():
+    tissue = np.random.default_rng(0).normal(600, 80, (20, 20, 20))
+    stripped = np.zeros((30, 20, 20))
+    stripped[:20] = tissue
+    assert normalise(stripped, PERCENTILES)[:20] == pytest.approx(normalise(tissue, PERCENTILES), abs=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 def test_the_storage_type_does_not_matter(hounsfield, dtype):
     assert np.array_equal(normalise(hounsfield.astype(dtype), WINDOW), normalise(hounsfield, WINDOW))

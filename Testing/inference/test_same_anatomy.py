@@ -30,14 +30,10 @@ def answer(upper_abdomen, tmp_path_factory):
 
     def of(path):
         volume = read_volume(path)
-        labelmap, _ = segment(pipeline, volume, prior_only=PRIOR_ONLY)
+        labelmap, _ = segment(pipeline, volume)
         return resample_labelmap(labelmap, volume.ijk_to_ras, native)
 
     return of, of(folder / "gray.nii.gz")
-
-
-# The refiner's weights are not trained yet.
-PRIOR_ONLY = True
 
 
 def hounsfield(image):
