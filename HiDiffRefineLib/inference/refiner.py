@@ -10,9 +10,10 @@ from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.hint_channels import HINT_CHANNELS
 from HiDiffRefineLib.inference.models import autocast
 from HiDiffRefineLib.inference.segmentor import Prior
-from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS, PRIOR_MARGIN, BernoulliRefiner
+from HiDiffRefineLib.networks.refiner import PRIOR_MARGIN, BernoulliRefiner
 
 # The finest spacing of a region, relative to the prior's working grid: small organs are looked at closely.
 ZOOM = 2 / 3
@@ -71,11 +72,22 @@ def segment_region(
     return Region(grid, resample(image, ijk_to_ras, grid), prior.resampled(label, grid), others)
 
 
-def condition(image: torch.Tensor, prior: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """The encoder's input (B, CONDITION_CHANNELS, k, j, i) from (B, 1, k, j, i) parts, before any hint: the
-    current mask is the prior's."""
-    hints = image.new_zeros(len(image), CONDITION_CHANNELS - 4, *image.shape[2:])
-    return torch.cat([image, prior, others, (prior > 0.5).to(image.dtype), hints], dim=1)
+def condition(
+    image: torch.Tensor,
+    prior: torch.Tensor,
+    others: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    hints: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The encoder's input (B, CONDITION_CHANNELS, k, j, i) from (B, 1, k, j, i) parts.
+
+    Args:
+        mask: the current mask; None for the prior's, as before any edit.
+        hints: (B, HINT_CHANNELS, k, j, i), see `hint_channels`; None for none.
+    """
+    mask = (prior > 0.5).to(image.dtype) if mask is None else mask
+    hints = image.new_zeros(len(image), HINT_CHANNELS, *image.shape[2:]) if hints is None else hints
+    return torch.cat([image, prior, others, mask, hints], dim=1)
 
 
 @torch.inference_mode()

@@ -30,7 +30,8 @@ class TrainConfig:
         devices: how many accelerators.
         compile: whether to run the network through torch.compile.
         warm_start: weights to start from, a .safetensors file.
-        priors: for refiners, archives of out-of-fold priors that belong to `cases`.
+        priors: for refiners, archives of out-of-fold priors that belong to `cases`; "" where there are none
+            and the truth is corrupted instead.
         segmentor: for "collaborate", weights of the segmentor to train along.
         collaboration: for "collaborate", the weight w of the refiner's loss in the segmentor's.
     """

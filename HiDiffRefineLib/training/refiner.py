@@ -2,7 +2,9 @@
 
 States are never built from the truth: where the prior is confidently wrong, a state drawn from q(y_t | y_0)
 gives the truth away and the network learns to copy it. They come from the prior (t = T, half of the training)
-or from the model's own answers along an inference schedule.
+or from the model's own answers along an inference schedule. Hints are given over several rounds, each on the
+model's own answer to those before (RITM, arXiv 2102.06583); the prior stays the chain's terminal law
+throughout, with the hints in it.
 """
 
 from functools import partial
@@ -25,6 +27,7 @@ from HiDiffRefineLib.training.loop import fit, make_fabric
 from HiDiffRefineLib.training.patches import batches
 from HiDiffRefineLib.training.priors import load_priors
 from HiDiffRefineLib.training.refiner_patches import RefinerPatches
+from HiDiffRefineLib.training.simulated_user import NEAR_WEIGHT, Hints, give_hint
 from HiDiffRefineLib.training.validation import print_dice, prior_maps, refined_maps
 
 TERMINAL_SHARE = 0.5
@@ -32,6 +35,8 @@ SCHEDULE_LENGTHS = (2, 3, 4, 10)
 # Numbers of reverse steps that held-out cases are looked at with.
 VALIDATED_STEPS = (1, 2, 3, 4, 10)
 KL_WEIGHT = 0.1
+# Share of batches without any hint, and the most hints a batch is given one after the other.
+UNHINTED_SHARE, MOST_ROUNDS = 0.4, 5
 
 
 def train_refiner(config: TrainConfig) -> None:
@@ -46,7 +51,7 @@ def train_refiner(config: TrainConfig) -> None:
     plain = config.task == "plain_refiner"
 
     def loss(network, batch):
-        return plain_loss(network, *batch) if plain else chain_loss(network, chain, rng, *batch)
+        return plain_loss(network, rng, *batch) if plain else chain_loss(network, chain, rng, *batch)
 
     network = build_network(*bundle.network(config.task))
     network = fit(
@@ -59,7 +64,8 @@ def train_refiner(config: TrainConfig) -> None:
         (network.encoder, network.denoiser),
     )
     if fabric.global_rank == 0:
-        for pairs in filter(None, held_out):
+        # Without a prior there is nothing to compare.
+        for pairs in [pairs for pairs in held_out if pairs and pairs[0][1] is not None]:
             print_refinement(
                 network.eval(), None if plain else chain, bundle.patch_size_kji, fabric.device, pairs
             )
@@ -88,53 +94,106 @@ def paired_sets(config: TrainConfig) -> tuple[list[list], list[list]]:
     """(case, out-of-fold prior) pairs to train on and held out, a list for each of config.cases."""
     training, held_out = [], []
     for archive, pattern in zip(config.cases, config.priors, strict=True):
-        priors = {}
-        for part in sorted(glob(pattern)):
-            priors |= load_priors(Path(part))
-        for cases, pairs in zip(
-            split_cases(load_cases(Path(archive)), config.folds, config.fold),
+        cases = load_cases(Path(archive))
+        priors = dict.fromkeys(case.name for case in cases) if not pattern else {}
+        for file in sorted(glob(pattern)):
+            priors |= load_priors(Path(file))
+        for part, pairs in zip(
+            split_cases(cases, config.folds, config.fold),
             (training, held_out),
             strict=True,
         ):
-            if missing := [case.name for case in cases if case.name not in priors]:
+            if missing := [case.name for case in part if case.name not in priors]:
                 raise ConfigError(
                     f"There is no prior of {missing[0]} in {pattern}.",
                     "Train a segmentor on every fold first.",
                 )
-            pairs.append([(case, priors[case.name]) for case in cases])
+            pairs.append([(case, priors[case.name]) for case in part])
     return training, held_out
 
 
-def plain_loss(network, image, prior, others, truth) -> dict[str, torch.Tensor]:
-    """One pass from the soft prior to the mask."""
-    features = network.encode(condition(image, prior, others))
-    return mask_loss(network.denoise(prior, prior, prior.new_ones(len(prior)), features), truth)
+def plain_loss(network, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
+    """One pass from the soft prior to the mask, after some rounds of hints."""
+
+    def answer(mask, hints):
+        held = hints.hold(prior)
+        features = network.encode(condition(image, prior, others, mask, hints.channels))
+        return network.denoise(held, held, prior.new_ones(len(prior)), features)
+
+    mask, hints = edited(lambda mask, hints: torch.sigmoid(answer(mask, hints)), rng, prior, truth)
+    return mask_loss(answer(mask, hints), truth, hints.near)
 
 
 def chain_loss(network, chain: BernoulliChain, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
-    """A reverse step at a state that the chain itself reached, all samples of the batch at the same t."""
-    features = network.encode(condition(image, prior, others))
-    state, t = draw(clamp_prior(prior), torch.rand_like(prior)), chain.steps
+    """A reverse step, after some rounds of hints, at a state that the chain itself reached; all samples of
+    the batch at the same t."""
 
-    def denoise(features):
-        return network.denoise(state, prior, prior.new_full((len(prior),), t / chain.steps), features)
+    def encode(mask, hints):
+        return network.encode(condition(image, prior, others, mask, hints.channels))
 
+    def denoise(state, t, features, hints):
+        share = prior.new_full((len(prior),), t / chain.steps)
+        return network.denoise(state, hints.hold(prior), share, features)
+
+    def walk(features, hints, steps, most):
+        """The state and t after some of the reverse steps, and the last answer."""
+        held, y0_hat = hints.hold(prior), None
+        state, t = draw(clamp_prior(held), torch.rand_like(held)), chain.steps
+        for s in steps[1 : 1 + most]:
+            y0_hat = hints.hold(torch.sigmoid(denoise(state, t, features, hints)))
+            if s > 0:
+                state = draw(chain.step_probability(state, y0_hat, held, t, s), torch.rand_like(held))
+                t = s
+        return state, t, y0_hat
+
+    def answer(mask, hints):
+        steps = [*chain.timesteps(int(rng.integers(1, 3))), 0]
+        return walk(encode(mask, hints), hints, steps, len(steps))[-1]
+
+    mask, hints = edited(answer, rng, prior, truth)
+    features = encode(mask, hints)
+    steps, most = [chain.steps, 0], 0
     if rng.random() >= TERMINAL_SHARE:
         steps = [*chain.timesteps(int(rng.choice(SCHEDULE_LENGTHS))), 0]
-        fixed = [f.detach() for f in features]
-        with torch.no_grad():
-            for s in steps[1 : 1 + rng.integers(1, len(steps) - 1)]:
-                y0_hat = torch.sigmoid(denoise(fixed))
-                state = draw(chain.step_probability(state, y0_hat, prior, t, s), torch.rand_like(prior))
-                t = s
-    logits = denoise(features)
-    divergence = posterior_kl(chain, state, truth, torch.sigmoid(logits), prior, t, t - 1).mean()
-    return mask_loss(logits, truth) | {"kl": KL_WEIGHT * divergence}
+        most = int(rng.integers(1, len(steps) - 1))
+    with torch.no_grad():
+        state, t, _ = walk([f.detach() for f in features], hints, steps, most)
+    logits = denoise(state, t, features, hints)
+    y0_hat = torch.sigmoid(logits)
+    divergence = posterior_kl(chain, state, truth, y0_hat, hints.hold(prior), t, t - 1).mean()
+    return mask_loss(logits, truth, hints.near) | {"kl": KL_WEIGHT * divergence}
+
+
+def edited(answer, rng, prior, truth) -> tuple[torch.Tensor, Hints]:
+    """An editing session in which the last hint is still to be answered.
+
+    Args:
+        answer: (mask, hints) → probability, the network's.
+        prior, truth: (B, 1, k, j, i).
+
+    Returns:
+        the mask that the last hint was given on, and all hints; for some batches no hint at all.
+    """
+    mask, hints = (prior > 0.5).float(), Hints(prior)
+    empty = not mask.flatten(1).any(1).all()
+    # Without a hint nothing tells what an empty mask is to become.
+    rounds = int(rng.integers(1, MOST_ROUNDS + 1)) if empty or rng.random() >= UNHINTED_SHARE else 0
+    for n in range(rounds):
+        if n > 0:
+            with torch.no_grad():
+                mask = hints.hold((answer(mask, hints) > 0.5).float())
+        give_hint(hints, mask, truth, rng)
+    return mask, hints
 
 
 _dice = DiceLoss(sigmoid=True)
 
 
-def mask_loss(logits: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Binary cross-entropy, which keeps the probabilities honest, and Dice, which minds small objects."""
-    return {"bce": F.binary_cross_entropy_with_logits(logits, truth), "dice": _dice(logits, truth)}
+def mask_loss(logits: torch.Tensor, truth: torch.Tensor, near: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Binary cross-entropy, which keeps the probabilities honest, and Dice, which minds small objects.
+
+    Args:
+        near: 0…1, how close a hint is; there the cross-entropy counts more.
+    """
+    weight = 1 + NEAR_WEIGHT * near
+    return {"bce": F.binary_cross_entropy_with_logits(logits, truth, weight), "dice": _dice(logits, truth)}

@@ -5,21 +5,32 @@ import torch
 
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
-from HiDiffRefineLib.geometry.grids import centered_grid
+from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
-from HiDiffRefineLib.inference.refiner import region_grid
+from HiDiffRefineLib.inference.refiner import ZOOM, region_grid
+from HiDiffRefineLib.inference.segmentor import Prior
+from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
-from HiDiffRefineLib.training.patches import LoadedCase, Patches, random_linear, random_warp
+from HiDiffRefineLib.training.patches import LoadedCase, Patches, label_places, random_linear, random_warp
 
 # Share of patches that are warped: twenty scans are few to learn from.
 WARPED_SHARE = 0.5
+
+
+# Share of patches that look at a part of the object, at any spacing down to the finest.
+LOCAL_SHARE = 0.3
+# Shares of samples whose prior is empty (only a hint says what is wanted), or takes in a neighbour too.
+EMPTY_SHARE, MERGED_SHARE = 0.1, 0.05
+# Share of samples that know of no other segment, as where a user brings a single mask.
+ALONE_SHARE = 0.2
 
 
 class RefinerPatches(Patches):
     """Samples (image, prior, others, truth), each (1, k, j, i), around one object at a time.
 
     Args:
-        sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels.
+        sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels. Where the
+            prior is None, the truth stands in for a mask from elsewhere, always corrupted.
         patch_kji: of the refiner. seed: of everything random.
     """
 
@@ -30,37 +41,65 @@ class RefinerPatches(Patches):
         for pairs in sets:
             loaded = []
             for case, prior in pairs:
+                places = label_places(case, self.rng)
+                foreign, prior = prior is None, truth_as_prior(case) if prior is None else prior
                 bounds = {
                     label: object_bounds_ras(mask, prior.grid.ijk_to_ras)
                     for label, mask in enumerate((prior.probabilities > 0.5).numpy())
-                    if label > 0 and mask.any()
+                    if label in places and mask.any()
                 }
                 if bounds:
-                    loaded.append((LoadedCase(case), prior, bounds))
+                    loaded.append((LoadedCase(case), prior, bounds, places, foreign))
             if not loaded:
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)
-        roots = np.sqrt([max(len(bounds) for *_, bounds in loaded) for loaded in self.sets])
+        roots = np.sqrt([max(len(bounds) for _, _, bounds, *_ in loaded) for loaded in self.sets])
         self.shares = roots / roots.sum()
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One augmented image, its possibly corrupted prior, other segments and truth, each (1, k, j, i)."""
+        """One augmented image, the prior as it may be met, other segments and truth, each (1, k, j, i)."""
         rng = self.rng
         loaded = self.sets[rng.choice(len(self.sets), p=self.shares)]
-        case, prior, bounds = loaded[rng.integers(len(loaded))]
+        case, prior, bounds, places, foreign = loaded[rng.integers(len(loaded))]
         label = int(rng.choice(list(bounds)))
-        region = region_grid(bounds[label], prior.grid.spacing_kji, self.patch_kji)
-        spacing_kji, linear = region.spacing_kji, random_linear(rng, mirror=True)
-        center = region.center_ras + rng.uniform(-6, 6, 3) * spacing_kji[::-1]
+        center, spacing_kji = self._view(bounds[label], places[label], prior.grid.spacing_kji)
+        linear = random_linear(rng, mirror=True)
         grid = centered_grid(center, self.patch_kji, spacing_kji, linear)
         warp = random_warp(rng, self.patch_kji, spacing_kji) if rng.random() < WARPED_SHARE else None
         image = self.augment(resample(case.image, case.ijk_to_ras, grid, warp_ras=warp))
-        truth = resample((case.labels == label).float(), case.ijk_to_ras, grid, warp_ras=warp) > 0.5
+        truth = (resample((case.labels == label).float(), case.ijk_to_ras, grid, warp_ras=warp) > 0.5).float()
         others = prior.others_resampled(label, grid, warp)
-        corrupted = rng.random() < CORRUPTED_SHARE
-        if corrupted and rng.random() < 0.3:
+        if rng.random() < ALONE_SHARE:
+            others = torch.zeros_like(others)
+        if rng.random() < EMPTY_SHARE:
+            return image, torch.zeros_like(truth), others, truth
+        corrupted = foreign or rng.random() < CORRUPTED_SHARE
+        displaced = corrupted and rng.random() < 0.3
+        if displaced:
             shift, skew = displacement(rng, spacing_kji)
             grid = centered_grid(center + shift, self.patch_kji, spacing_kji, linear @ skew)
-            corrupted = False
-        probability = prior.resampled(label, grid, warp)
-        return image, corrupt(probability, rng) if corrupted else probability, others, truth.float()
+        found = prior.resampled(label, grid, warp)
+        if rng.random() < MERGED_SHARE:
+            found = torch.maximum(found, prior.resampled(int(rng.choice(list(bounds))), grid, warp))
+        # The truth itself must never pass for a mask that someone brings.
+        if foreign or corrupted and not displaced:
+            found = corrupt(found, rng)
+        return image, found, others, truth
+
+    def _view(self, bounds_ras, places_ras, working_kji) -> tuple[np.ndarray, np.ndarray]:
+        """Centre in RAS mm and spacing (k, j, i) of a patch: the whole object, or some part of it."""
+        whole = region_grid(bounds_ras, working_kji, self.patch_kji)
+        if self.rng.random() >= LOCAL_SHARE:
+            jitter = self.rng.uniform(-6, 6, 3) * whole.spacing_kji[::-1]
+            return whole.center_ras + jitter, whole.spacing_kji
+        finest_kji = ZOOM * np.asarray(working_kji)
+        spacing_kji = finest_kji + self.rng.random() * (whole.spacing_kji - finest_kji)
+        place = places_ras[self.rng.integers(len(places_ras))]
+        return place + self.rng.uniform(-12, 12, 3) * spacing_kji[::-1], spacing_kji
+
+
+def truth_as_prior(case: Case) -> Prior:
+    """A case's own labels in the form of a prior, on their own grid."""
+    values = range(int(case.labels.max()) + 1)
+    probabilities = np.stack([case.labels == value for value in values]).astype(np.float16)
+    return Prior(torch.from_numpy(probabilities), Grid(case.labels.shape, case.ijk_to_ras))

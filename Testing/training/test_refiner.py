@@ -30,6 +30,11 @@ class Stubborn(torch.nn.Module):
         return self.logit.expand_as(state)
 
 
+@pytest.fixture
+def unhinted(monkeypatch):
+    monkeypatch.setattr(refiner, "UNHINTED_SHARE", 1.0)
+
+
 def asked(logit: float, prior: float, truth: float) -> list:
     """Per call of the loss, (t / T, mean of the state, with gradients) of every question."""
     torch.manual_seed(0)
@@ -39,6 +44,8 @@ def asked(logit: float, prior: float, truth: float) -> list:
     for _ in range(100):
         network.asked = []
         parts = [torch.full(shape, float(value)) for value in (0.5, prior, 0.1, truth)]
+        # An empty prior would ask for a hint.
+        parts[1][..., 0, 0, 0] = 1
         terms = refiner.chain_loss(network, chain, rng, *parts)
         network.zero_grad()
         sum(terms.values()).backward()
@@ -47,14 +54,14 @@ def asked(logit: float, prior: float, truth: float) -> list:
     return calls
 
 
-def test_no_state_knows_the_truth():
+def test_without_hints_no_state_knows_the_truth(unhinted):
     for call in asked(logit=-10, prior=0, truth=1):
         assert all(mean < 0.02 for _, mean, _ in call)
     for call in asked(logit=10, prior=1, truth=0):
         assert all(mean > 0.98 for _, mean, _ in call)
 
 
-def test_states_come_from_the_models_own_answers():
+def test_states_come_from_the_models_own_answers(unhinted):
     calls = asked(logit=10, prior=0, truth=0)
     assert all(call[0][0] == 1 and call[0][1] < 0.02 for call in calls)
     later = [(share, mean) for call in calls for share, mean, _ in call[1:]]
@@ -63,13 +70,45 @@ def test_states_come_from_the_models_own_answers():
     assert np.mean([mean for share, mean in later if share <= 0.5]) > 0.4
 
 
-def test_half_of_the_training_is_at_the_chains_start_and_only_the_last_step_learns():
+def test_half_of_the_training_is_at_the_chains_start_and_only_the_last_step_learns(unhinted):
     calls = asked(logit=0.5, prior=0.3, truth=1)
     assert np.mean([len(call) == 1 for call in calls]) == pytest.approx(0.5, abs=0.15)
     for call in calls:
         assert [grad for *_, grad in call] == [False] * (len(call) - 1) + [True]
         shares = [share for share, *_ in call]
         assert shares == sorted(shares, reverse=True) and shares[-1] > 0
+
+
+def test_hints_are_given_one_by_one_on_the_models_own_answers_and_stay(monkeypatch):
+    monkeypatch.setattr(refiner, "UNHINTED_SHARE", 0.0)
+    prior, truth = torch.zeros(2, 1, 12, 16, 16), torch.zeros(2, 1, 12, 16, 16)
+    prior[..., 2:6, 2:6, 2:6] = 0.9
+    truth[..., 4:10, 4:12, 4:12] = 1
+    for seed in range(10):
+        torch.manual_seed(seed)
+        held = []
+
+        def answer(mask, hints, held=held):
+            held.append((mask, hints.clamped.clone()))
+            return torch.full_like(mask, 0.2)
+
+        mask, hints = refiner.edited(answer, np.random.default_rng(seed), prior, truth)
+        assert 0 <= len(held) <= refiner.MOST_ROUNDS - 1
+        assert hints.clamped.flatten(1).any(1).all()
+        assert (hints.value[hints.clamped] == truth[hints.clamped]).all()
+        # The answer is empty but for what hints hold.
+        expected = hints.hold(torch.zeros_like(mask)) if held else (prior > 0.5).float()
+        assert (mask != expected).sum() <= (hints.clamped.sum() if held else 0)
+        for (_, before), (_, after) in zip(held, held[1:], strict=False):
+            assert (after & before == before).all()
+
+
+def test_an_empty_prior_always_gets_a_hint(unhinted):
+    prior, truth = torch.zeros(2, 1, 8, 12, 12), torch.ones(2, 1, 8, 12, 12)
+    prior[0, ..., :4] = 1
+    for seed in range(5):
+        _, hints = refiner.edited(lambda mask, hints: mask, np.random.default_rng(seed), prior, truth)
+        assert hints.clamped.any()
 
 
 @pytest.mark.parametrize("prior", [0.0, 1.0])
@@ -79,7 +118,7 @@ def test_losses_and_gradients_are_finite_where_the_prior_is_sure(randomise, prio
     shape = (1, 1, 4, 8, 8)
     parts = torch.rand(shape), torch.full(shape, prior), torch.rand(shape), (torch.rand(shape) < 0.5).float()
     if kind == "plain":
-        terms = refiner.plain_loss(network, *parts)
+        terms = refiner.plain_loss(network, np.random.default_rng(1), *parts)
     else:
         terms = refiner.chain_loss(network, BernoulliChain(10, "cosine"), np.random.default_rng(1), *parts)
     sum(terms.values()).backward()
@@ -91,7 +130,9 @@ def test_losses_and_gradients_are_finite_where_the_prior_is_sure(randomise, prio
 def test_a_better_answer_has_a_lower_loss():
     truth = torch.zeros(1, 1, 4, 8, 8)
     truth[..., :4] = 1
-    losses = [sum(refiner.mask_loss(scale * (2 * truth - 1), truth).values()) for scale in (-2, 0, 2, 5)]
+    losses = [
+        sum(refiner.mask_loss(scale * (2 * truth - 1), truth, 0 * truth).values()) for scale in (-2, 0, 2, 5)
+    ]
     assert losses == sorted(losses, reverse=True)
 
 

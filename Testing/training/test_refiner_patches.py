@@ -1,5 +1,7 @@
 """The refiner's samples: image, prior and truth show one object, unless the prior is displaced on purpose."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,8 @@ def make_patches(make_case, perfect_prior, monkeypatch):
 
     def make(corrupted=0.0, seed=0) -> refiner_patches.RefinerPatches:
         monkeypatch.setattr(refiner_patches, "CORRUPTED_SHARE", corrupted)
+        for share in ("LOCAL", "EMPTY", "MERGED", "ALONE", "WARPED"):
+            monkeypatch.setattr(refiner_patches, f"{share}_SHARE", 0.0)
         cases = [make_case("a"), make_case("b", seed=1)]
         pairs = [(case, perfect_prior(case)) for case in cases]
         patches = refiner_patches.RefinerPatches([pairs], PATCH, seed)
@@ -50,7 +54,7 @@ def test_a_displaced_prior_lies_elsewhere_by_that_much(make_patches, monkeypatch
     monkeypatch.setattr(refiner_patches, "random_linear", lambda rng, mirror: 1.25 * np.eye(3))
     monkeypatch.setattr(refiner_patches, "corrupt", lambda prior, rng: prior)
     patches, moved = make_patches(corrupted=1.0), 0
-    for *_, bounds in patches.sets[0]:
+    for _, _, bounds, *_ in patches.sets[0]:
         bounds.pop(2)
     for _ in range(30):
         _, prior, _, truth = patches.draw()
@@ -83,6 +87,51 @@ def test_batches_repeat_with_the_seed(make_patches):
     assert all(part.shape == (1, *PATCH) for part in first)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[2], other[2])
+
+
+def test_an_empty_prior_leaves_image_and_truth(make_patches, monkeypatch):
+    patches = make_patches()
+    monkeypatch.setattr(refiner_patches, "EMPTY_SHARE", 1.0)
+    for _ in range(5):
+        image, prior, _, truth = patches.draw()
+        assert not prior.any() and truth.any() and image.any()
+
+
+def test_a_merged_prior_takes_in_a_neighbour(make_patches, monkeypatch):
+    patches = make_patches()
+    monkeypatch.setattr(refiner_patches, "MERGED_SHARE", 1.0)
+    extra = [int(((prior > 0.5) & (truth < 0.5)).sum()) for _, prior, _, truth in islice(patches, 30)]
+    assert max(extra) > 100
+
+
+def test_a_local_view_shows_a_part_of_the_object_at_any_spacing(make_patches, monkeypatch):
+    patches = make_patches()
+    monkeypatch.setattr(refiner_patches, "LOCAL_SHARE", 1.0)
+    _, prior, bounds, places, _ = patches.sets[0][0]
+    spacing = np.array([2, 1.2, 1.0])
+    views = [patches._view(bounds[1] * 5, places[1], spacing) for _ in range(50)]
+    whole = refiner_patches.region_grid(bounds[1] * 5, spacing, PATCH)
+    found = np.array([spacing_kji for _, spacing_kji in views])
+    assert (found >= 2 / 3 * spacing - 1e-9).all() and (found <= whole.spacing_kji + 1e-9).all()
+    assert np.ptp(found[:, 0]) > 0.5 * (whole.spacing_kji[0] - 2 / 3 * spacing[0])
+    for center, spacing_kji in views:
+        offset = np.abs(places[1] - center) / spacing_kji[::-1]
+        assert offset.max(1).min() <= 12
+
+
+def test_where_there_is_no_prior_the_truth_comes_corrupted(make_case, monkeypatch):
+    for share in ("EMPTY", "MERGED", "ALONE", "WARPED"):
+        monkeypatch.setattr(refiner_patches, f"{share}_SHARE", 0.0)
+    torch.manual_seed(0)
+    patches = refiner_patches.RefinerPatches(
+        [[(make_case("a"), None), (make_case("b", seed=1), None)]], PATCH, 0
+    )
+    scores = [
+        agreement(prior > 0.5, truth > 0.5) for _, prior, _, truth in islice(patches, 30) if truth.sum() > 200
+    ]
+    assert 0.3 < np.mean(scores) < 0.97
+    # Confidence alone is changed at times, the border being left.
+    assert np.mean([score > 0.99 for score in scores]) < 0.4
 
 
 def test_priors_without_any_object_are_refused(make_case, perfect_prior):
