@@ -108,6 +108,16 @@ class Painted:
 Hint: TypeAlias = Click | Scribble | Painted
 
 
+def bounds_ras(hint: Hint) -> np.ndarray:
+    """(2, 3) RAS mm: lowest and highest corner of the box around a hint; a click's has no extent."""
+    if isinstance(hint, Click):
+        return np.stack([hint.point_ras, hint.point_ras])
+    if isinstance(hint, Painted):
+        return hint.grid.bounds_ras()
+    reach = hint.width_mm / 2
+    return np.stack([hint.points_ras.min(0) - reach, hint.points_ras.max(0) + reach])
+
+
 def _checked(points: np.ndarray, kind: str) -> np.ndarray:
     """A copy of RAS coordinates in mm that nobody can change; refuses what is no place."""
     points = np.array(points, float)

@@ -2,13 +2,44 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import Click, Hint
+from HiDiffRefineLib.hints.rasterize import hint_voxels
 
 # Channels: positive clicks, negative clicks, positive scribbles, negative scribbles.
 HINT_CHANNELS = 4
 POSITIVE_CLICK, NEGATIVE_CLICK, POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE = range(HINT_CHANNELS)
 # A click spreads as a Gaussian of this width in voxels (k, j, i): one voxel in 442 368 is easily overlooked.
 CLICK_SIGMA_KJI = (1.0, 2.0, 2.0)
+
+
+def hint_channels(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:
+    """Hints in order of time, the newest last, as the encoder's channels.
+
+    Returns:
+        float32 (1, HINT_CHANNELS, *grid.shape_kji) in 0…1. Where two hints disagree only the newest is seen.
+    """
+    channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji)
+    ras_to_ijk = np.linalg.inv(grid.ijk_to_ras)
+    for hint in hints:
+        voxels = tuple(torch.from_numpy(hint_voxels(hint, grid)).T)
+        if isinstance(hint, Click):
+            own, other = POSITIVE_CLICK, NEGATIVE_CLICK
+            center_kji = (ras_to_ijk[:3, :3] @ hint.point_ras + ras_to_ijk[:3, 3])[::-1].copy()
+            drawn = bump(grid.shape_kji, torch.from_numpy(center_kji).float()[None], CLICK_SIGMA_KJI)[0]
+        else:
+            own, other = POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE
+            drawn = torch.zeros(grid.shape_kji)
+            drawn[voxels] = 1
+        if not hint.positive:
+            own, other = other, own
+        torch.maximum(channels[0, own], drawn, out=channels[0, own])
+        for contrary in (other, (other + 2) % HINT_CHANNELS):
+            channels[0, contrary][voxels] = 0
+    return channels
 
 
 def bump(shape_kji: Sequence[int], center_kji: torch.Tensor, sigma_kji: Sequence[float]) -> torch.Tensor:

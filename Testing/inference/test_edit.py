@@ -1,0 +1,153 @@
+"""Edits: hints hold, nothing else moves (promises 1, 2 and 4), whatever the network says."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from HiDiffRefineLib.bernoulli import BernoulliChain
+from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_region, edit_steps
+from HiDiffRefineLib.inference.hint_channels import (
+    HINT_CHANNELS,
+    NEGATIVE_CLICK,
+    NEGATIVE_SCRIBBLE,
+    POSITIVE_CLICK,
+    POSITIVE_SCRIBBLE,
+    hint_channels,
+)
+from HiDiffRefineLib.inference.refiner import ZOOM
+from HiDiffRefineLib.inference.segmentor import Prior
+from HiDiffRefineLib.networks.refiner import BernoulliRefiner
+
+PATCH = (16, 32, 32)
+CHAIN = BernoulliChain(10, "cosine")
+
+
+@pytest.fixture(scope="module")
+def network(small_refiner):
+    torch.manual_seed(0)
+    network = BernoulliRefiner(**small_refiner).eval()
+    # Random weights that say anything: some voxels on, some off.
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return network
+
+
+def directions(seed: int) -> np.ndarray:
+    """A random rotation, at times mirrored."""
+    rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return rotation
+
+
+@st.composite
+def situations(draw):
+    """A volume with a mask, hints near it (some at its edge, some contradicting), and locked voxels."""
+    seed = draw(st.integers(0, 10_000))
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(6, 20, 3))
+    linear = directions(seed) if draw(st.booleans()) else np.diag(rng.choice([-1, 1], 3))
+    grid = centered_grid(rng.uniform(-90, 90, 3), shape, rng.uniform(0.7, 4, 3), linear)
+    mask = np.zeros(shape, bool)
+    if draw(st.booleans()):
+        low = [int(rng.integers(0, n - 2)) for n in shape]
+        mask[tuple(slice(a, a + int(rng.integers(1, 9))) for a in low)] = True
+    hints = []
+    for _ in range(draw(st.integers(1, 4))):
+        points_ijk = rng.uniform(-0.49, np.array(shape[::-1]) - 0.51, (2, 3))
+        if draw(st.booleans()):
+            points_ijk = np.rint(points_ijk)
+        points = points_ijk @ grid.ijk_to_ras[:3, :3].T + grid.ijk_to_ras[:3, 3]
+        positive, kind = bool(rng.random() < 0.5), rng.integers(3)
+        if kind == 0:
+            hints.append(Click(points[0], positive))
+        elif kind == 1:
+            hints.append(Scribble(points, positive, float(rng.uniform(0.5, 6))))
+        else:
+            hints.append(Painted(rng.random(shape) < 0.01 + (rng.random() < 0.2), grid.ijk_to_ras, positive))
+    locked = rng.random(shape) < 0.2 if draw(st.booleans()) else None
+    probability = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))
+    image = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))
+    prior = Prior(torch.cat([1 - probability, probability]).half(), grid)
+    return Segment(image, grid, prior, 1), mask, hints, locked
+
+
+def bounds_of(mask, grid):
+    return object_bounds_ras(mask, grid.ijk_to_ras, share=1) if mask.any() else None
+
+
+@settings(max_examples=150)
+@given(situations())
+def test_hints_hold_and_nothing_outside_or_locked_moves(network, situation):
+    segment, mask, hints, locked = situation
+    region = edit_region(hints[-1], bounds_of(mask, segment.grid), segment.prior.grid.spacing_kji, PATCH)
+    before = mask.copy()
+    previews = list(edit_steps(network, CHAIN, segment, mask, hints, region, 2, 0, locked))
+    again = list(edit_steps(network, CHAIN, segment, mask, hints, region, 2, 0, locked))
+    assert len(previews) == 2 and np.array_equal(mask, before)
+    told = hint_labels(hints, segment.grid)
+    for preview, same in zip(previews, again, strict=True):
+        assert np.array_equal(preview.mask, same.mask)
+        inside, old = told[preview.box], mask[preview.box]
+        free = np.ones_like(old) if locked is None else ~locked[preview.box]
+        assert (preview.mask[free & (inside == 1)]).all()
+        assert not (preview.mask[free & (inside == -1)]).any()
+        assert np.array_equal(preview.mask[~free], old[~free])
+        # Voxels whose centres lie beyond the region, or in its rim, move for a hint alone.
+        k, j, i = np.indices(segment.grid.shape_kji)[(slice(None), *preview.box)]
+        ras = np.stack([i, j, k], -1) @ segment.grid.ijk_to_ras[:3, :3].T + segment.grid.ijk_to_ras[:3, 3]
+        ijk = (ras - region.ijk_to_ras[:3, 3]) @ np.linalg.inv(region.ijk_to_ras[:3, :3]).T
+        margin = np.array(RIM_KJI[::-1]) - 1
+        outside = ((ijk < margin) | (ijk > np.array(region.shape_kji[::-1]) - 1 - margin)).any(-1)
+        assert np.array_equal(preview.mask[outside & (inside == 0)], old[outside & (inside == 0)])
+
+
+def test_where_the_network_agrees_with_the_mask_not_a_voxel_moves():
+    class Agreeing(torch.nn.Module):
+        def encode(self, condition):
+            return condition[:, 3:4]
+
+        def denoise(self, state, prior, share, features):
+            return 8 * (2 * features - 1)
+
+    grid = Grid((20, 30, 30), np.diag([0.8, 0.8, 2.0, 1.0]))
+    mask = np.random.default_rng(0).random(grid.shape_kji) < 0.5
+    prior = Prior(torch.full((2, *grid.shape_kji), 0.5).half(), grid)
+    segment = Segment(torch.rand(1, *grid.shape_kji), grid, prior, 1)
+    place = (5, 6, 7)
+    hint = Click(np.array([7 * 0.8, 6 * 0.8, 5 * 2.0]), not mask[place])
+    region = edit_region(hint, bounds_of(mask, grid), grid.spacing_kji, PATCH)
+    for preview in edit_steps(Agreeing(), CHAIN, segment, mask, [hint], region, 3, 0):
+        assert np.array_equal(preview.unclamped, mask[preview.box])
+        changed = np.argwhere(preview.mask != mask[preview.box]) + [s.start for s in preview.box]
+        assert changed.tolist() == [list(place)]
+
+
+def test_a_small_object_is_seen_whole_and_a_large_one_around_the_hint():
+    working, patch = np.array([3.0, 1.5, 1.5]), (48, 96, 96)
+    hint = Click(np.array([10.0, 0.0, 0.0]), True)
+    small = edit_region(hint, np.array([[-20.0, -20, -20], [20, 20, 20]]), working, patch)
+    assert small.spacing_kji == pytest.approx(ZOOM * working) and small.center_ras == pytest.approx([0, 0, 0])
+    large = edit_region(hint, np.array([[-150.0, -150, -150], [150, 150, 150]]), working, patch)
+    assert large.center_ras == pytest.approx([10, 0, 0]) and (large.spacing_kji <= working + 1e-9).all()
+    empty = edit_region(hint, None, working, patch)
+    assert empty.center_ras == pytest.approx([10, 0, 0])
+    line = Scribble(np.array([[-150.0, 0, 0], [150, 0, 0]]), True, 4)
+    long = edit_region(line, None, working, patch)
+    assert long.bounds_ras()[0][0] < -152 and long.bounds_ras()[1][0] > 152
+
+
+def test_channels_show_the_newest_of_two_that_disagree():
+    grid = centered_grid((0, 0, 0), (9, 9, 9), (2, 1, 1))
+    here, line = np.array([0.0, 0, 0]), np.array([[-3.0, 0, 0], [3, 0, 0]])
+    shown = hint_channels([Click(here, True), Scribble(line, False, 1)], grid)
+    assert shown.shape == (1, HINT_CHANNELS, 9, 9, 9)
+    assert shown[0, POSITIVE_CLICK, 4, 4, 4] == 0 and shown[0, NEGATIVE_SCRIBBLE, 4, 4, 1:8].all()
+    assert not shown[0, [NEGATIVE_CLICK, POSITIVE_SCRIBBLE]].any()
+    shown = hint_channels([Scribble(line, False, 1), Click(here, True)], grid)
+    assert shown[0, POSITIVE_CLICK, 4, 4, 4] == 1 and shown[0, NEGATIVE_SCRIBBLE, 4, 4, 4] == 0
+    assert shown[0, POSITIVE_CLICK, 4, 4, 6] == pytest.approx(np.exp(-0.5))
