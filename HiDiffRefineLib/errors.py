@@ -29,3 +29,7 @@ class HintError(HiDiffRefineError):
 
 class ConfigError(HiDiffRefineError):
     """A training configuration or command-line value that makes no sense."""
+
+
+class SessionError(HiDiffRefineError):
+    """Something that an editing session cannot do as it stands, or a journal of no use."""

@@ -1,0 +1,79 @@
+"""What changed between two masks, as bits in the smallest box around it: the unit of undo and journal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Voxels whose value flips.
+
+    Args:
+        box: slices (k, j, i) of the mask's grid, with start and stop; no face of it is without a flip.
+        packed: uint8 (k, j, ⌈i/8⌉), one bit a voxel, each row from a byte of its own (`numpy.packbits`).
+    """
+
+    box: Box
+    packed: np.ndarray
+
+    def flips(self) -> np.ndarray:
+        """Bool of the box's shape."""
+        width = self.box[2].stop - self.box[2].start
+        return np.unpackbits(self.packed, axis=2, count=width).view(bool)
+
+    def within(self, box: Box) -> np.ndarray:
+        """The flips in another box of the same grid, bool of its shape. The cost follows that box."""
+        result = np.zeros([s.stop - s.start for s in box], bool)
+        pairs = list(zip(box, self.box, strict=True))
+        common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
+        if any(s.start >= s.stop for s in common):
+            return result
+        k, j, _ = _moved(common, self.box)
+        rows = Block((common[0], common[1], self.box[2]), self.packed[k, j]).flips()
+        result[_moved(common, box)] = rows[:, :, _moved(common, self.box)[2]]
+        return result
+
+
+def difference(before: np.ndarray, after: np.ndarray, box: Box | None = None) -> Block | None:
+    """What changes where `after` takes the place of `before[box]`; None if nothing does.
+
+    Args:
+        before: bool (k, j, i), the whole mask.
+        after: bool of the box's shape.
+        box: slices (k, j, i) with start and stop; None for the whole grid.
+    """
+    box = box or tuple(slice(0, n) for n in before.shape)
+    flips = before[box] != after
+    tight = bounding_box(flips)
+    if tight is None:
+        return None
+    whole = tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(tight, box, strict=True))
+    return Block(whole, np.packbits(flips[tight], axis=2))
+
+
+def apply(mask: np.ndarray, block: Block) -> None:
+    """Changes a bool mask (k, j, i) in place."""
+    mask[block.box] ^= block.flips()
+
+
+def revert(mask: np.ndarray, block: Block) -> None:
+    """Takes `apply` back, to the last bit. The same flips do: none of them knows a direction."""
+    apply(mask, block)
+
+
+def bounding_box(mask: np.ndarray) -> Box | None:
+    """The smallest box that holds a bool mask (k, j, i); None if it is empty."""
+    flat = mask.any(axis=2)
+    sides = [flat.any(axis=1), flat.any(axis=0), mask.any(axis=(0, 1))]
+    if not sides[0].any():
+        return None
+    ends = [np.flatnonzero(side)[[0, -1]] for side in sides]
+    return tuple(slice(int(first), int(last) + 1) for first, last in ends)
+
+
+def _moved(box, origin: Box) -> Box:
+    """The box as seen from the first voxel of another."""
+    return tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(box, origin, strict=True))

@@ -1,0 +1,76 @@
+"""What a session refuses, before anything changes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from HiDiffRefineLib.errors import HintError, SessionError, VolumeError
+from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.hints.rasterize import check_inside, hint_values
+from HiDiffRefineLib.session.layer import Layer
+from HiDiffRefineLib.session.state import State
+
+
+def check_free(name: str, state: State) -> None:
+    """Refuses a second segment of one name."""
+    if name in state.layers:
+        raise SessionError(
+            f"There is a segment '{name}' already.", "Choose another name, or replace its mask instead."
+        )
+
+
+def found(name: str | None, state: State) -> Layer:
+    """The segment of that name; refuses None and names that are not there."""
+    if name not in state.layers:
+        what = "No segment is selected." if name is None else f"There is no segment '{name}'."
+        known = ", ".join(state.layers) or "none yet; segment the volume or set a prior first"
+        raise SessionError(what, f"Segments: {known}.")
+    return state.layers[name]
+
+
+def checked(mask: np.ndarray, state: State) -> np.ndarray:
+    """A mask as bool (k, j, i); refuses one of another shape than the volume's."""
+    mask = np.asarray(mask, bool)
+    if mask.shape != state.grid.shape_kji:
+        ours, its = (" × ".join(map(str, shape)) for shape in (state.grid.shape_kji, mask.shape))
+        raise VolumeError(
+            f"The mask has another geometry than the image ({its} voxels, not {ours}).",
+            "Resample it onto the image's grid first.",
+        )
+    return mask
+
+
+def check_new_hint(hint: Hint, state: State) -> None:
+    """Refuses a hint on the selected segment that could not hold.
+
+    Raises:
+        HintError: outside the volume, in a locked place, or in another segment.
+    """
+    check_inside([hint], state.grid)
+    voxels_kji, _ = hint_values([hint], state.grid)
+    if state.locked[tuple(voxels_kji.T)].any():
+        raise _locked_place()
+    check_possible([hint], state, state.selected)
+
+
+def check_possible(hints: Sequence[Hint], state: State, name: str) -> None:
+    """Refuses hints that ask to change what no edit of a segment may change.
+
+    Raises:
+        HintError: a locked place, or another segment's.
+    """
+    voxels_kji, values = hint_values(hints, state.grid)
+    change = state.layers[name].mask[tuple(voxels_kji.T)] != (values > 0)
+    place = tuple(voxels_kji[change].T)
+    if state.locked[place].any():
+        raise _locked_place()
+    for other, layer in state.layers.items():
+        if other != name and layer.mask[place].any():
+            raise HintError(
+                f"The hint for '{name}' lies in the segment '{other}'.",
+                f"Take the place away from '{other}' first, with a negative hint there, or undo this hint.",
+            )
+
+
+def _locked_place() -> HintError:
+    return HintError("The hint lies in a locked place.", "Unlock it first, or place the hint elsewhere.")

@@ -1,0 +1,79 @@
+"""One segment of a session: its mask, the bounds of it, and its hints."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from HiDiffRefineLib.geometry.boxes import part_of
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.session.blocks import Block, apply
+
+# Part of the voxels that the bounds must hold along each axis: a few islands far away don't blow them up.
+BOUNDS_SHARE = 0.999
+
+
+class Told(NamedTuple):
+    """What the user said of a segment.
+
+    Args:
+        hints: in order of time, the newest last.
+        refined: how many of them the mask obeys; the rest are pending.
+    """
+
+    hints: tuple[Hint, ...] = ()
+    refined: int = 0
+
+    @property
+    def pending(self) -> tuple[Hint, ...]:
+        """Hints that wait for the next edit."""
+        return self.hints[self.refined :]
+
+
+@dataclass(eq=False)
+class Layer:
+    """A segment.
+
+    Args:
+        value: in the labelmap, 1 or more.
+        label: of the segmentor's prior; None for a mask that came from elsewhere.
+        original: the mask before any edit.
+        shape_kji: of the volume.
+    """
+
+    value: int
+    label: int | None
+    original: Block | None
+    shape_kji: tuple[int, int, int]
+    told: Told = Told()
+    mask: np.ndarray = field(init=False)
+    _counts: list[np.ndarray] = field(init=False, repr=False)
+
+    def __post_init__(self):
+        # Memory that is never written is never claimed: a small segment of a large CT takes little.
+        self.mask = np.zeros(self.shape_kji, bool)
+        # Voxels in each plane across k, j and i: exact bounds without ever looking at the volume again.
+        self._counts = [np.zeros(n, np.int64) for n in self.shape_kji]
+        if self.original is not None:
+            self.flip(self.original)
+
+    def flip(self, block: Block) -> None:
+        """Applies or reverts a block."""
+        apply(self.mask, block)
+        gained = np.where(self.mask[block.box], np.int8(1), np.int8(-1)) * block.flips()
+        for axis, (count, side) in enumerate(zip(self._counts, block.box, strict=True)):
+            count[side] += gained.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.int64)
+
+    def bounds_ras(self, grid: Grid) -> np.ndarray | None:
+        """(2, 3) RAS mm around the mask on its grid, stray voxels left out; None if it is empty."""
+        total = int(self._counts[0].sum())
+        if not total:
+            return None
+        tail = (1 - BOUNDS_SHARE) / 2 * total
+        box = []
+        for count in self._counts:
+            below = np.cumsum(count)
+            first = int(np.searchsorted(below, tail, side="right"))
+            box.append(slice(first, int(np.searchsorted(below, total - tail)) + 1))
+        return part_of(grid, tuple(box)).bounds_ras()
