@@ -58,10 +58,7 @@ def edit_previews(engine: Engine, state: State, name: str, steps: int) -> Iterat
         protected[box] = state.protected(name, box)
     network = pipeline.network("refiner")
     for region, box in zip(regions, boxes, strict=True):
-        if layer.label is None:
-            segment = Segment(engine.image, state.grid, _prior_within(box, state, name, pipeline.device), 1)
-        else:
-            segment = Segment(engine.image, state.grid, engine.prior, layer.label)
+        segment = segment_within(box, engine, state, name)
         hints = layer.told.hints
         for preview in edit_steps(
             network, pipeline.chain, segment, mask, hints, region, steps, SEED, protected
@@ -103,9 +100,15 @@ def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Bl
     return blocks
 
 
-def _prior_within(box: Box, state: State, name: str, device: torch.device) -> Prior:
-    """A prior on a box of the native grid: label 1 is the mask before any edit, 2 the other segments."""
+def segment_within(box: Box, engine: Engine, state: State, name: str) -> Segment:
+    """A segment as the refiner takes it, in a box of the native grid.
+
+    Its prior is the segmentor's. For a mask that came from elsewhere, label 1 is that mask before any edit, 2
+    the other segments.
+    """
     layer = state.layers[name]
+    if layer.label is not None:
+        return Segment(engine.image, state.grid, engine.prior, layer.label)
     original = np.zeros([s.stop - s.start for s in box], bool)
     if layer.original is not None:
         original = layer.original.within(box)
@@ -114,8 +117,9 @@ def _prior_within(box: Box, state: State, name: str, device: torch.device) -> Pr
         if other != name:
             others |= its.mask[box]
     others &= ~original
-    classes = np.stack([~(original | others), original, others])
-    return Prior(torch.from_numpy(classes).to(device).half(), part_of(state.grid, box))
+    classes = torch.from_numpy(np.stack([~(original | others), original, others]))
+    prior = Prior(classes.to(engine.image.device).half(), part_of(state.grid, box))
+    return Segment(engine.image, state.grid, prior, 1)
 
 
 def _holds(region: Grid, hint: Hint) -> bool:

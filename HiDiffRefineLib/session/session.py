@@ -12,12 +12,16 @@ from HiDiffRefineLib.inference.edit import Preview
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.session.blocks import difference
 from HiDiffRefineLib.session.checks import check_free, check_new_hint, check_possible, checked, found
+from HiDiffRefineLib.session.doubt import Doubt, doubtful_places, uncertainty
 from HiDiffRefineLib.session.editing import edit_blocks, edit_previews
 from HiDiffRefineLib.session.engine import Engine
 from HiDiffRefineLib.session.record import Journal
 from HiDiffRefineLib.session.state import EVENTS, NewSegment, State
 from HiDiffRefineLib.volumes.checks import check_intensities
 from HiDiffRefineLib.volumes.volume import Volume
+
+# Doubtful places in one round: nobody looks at more before the next correction.
+PLACES = 20
 
 
 class RefinementSession:
@@ -46,6 +50,7 @@ class RefinementSession:
         self.state = State(self.engine.grid)
         self.journal = None if journal is None else Journal.create(journal, volume, pipeline.bundle.name)
         self._open_edit = lambda: None
+        self._doubtful: list[np.ndarray] | None = None
 
     @property
     def segments(self) -> list[str]:
@@ -187,6 +192,24 @@ class RefinementSession:
         if block is not None:
             self._do("paint", name=name, block=block)
 
+    def uncertainty(self) -> Doubt:
+        """Where the refiner doubts the selected segment; see `doubt.uncertainty`."""
+        found(self.selected, self.state)
+        return uncertainty(self.engine, self.state, self.selected)
+
+    def next_doubtful_place(self) -> np.ndarray | None:
+        """(3,) RAS mm: the most doubtful place of the selected segment, at the next call the second…
+
+        After the last comes None, then the first again. After any change the search starts anew.
+        """
+        if self._doubtful is None:
+            doubt = self.uncertainty()
+            self._doubtful = list(doubtful_places(doubt.values, doubt.grid, PLACES))
+        if self._doubtful:
+            return self._doubtful.pop(0)
+        self._doubtful = None
+        return None
+
     def _edit(self, name: str, steps: int) -> Iterator[Preview]:
         last: list[Preview] = []  # of each region
         try:
@@ -207,6 +230,7 @@ class RefinementSession:
     def _do(self, event: str, **fields) -> bool:
         """Changes the state, then tells the journal: memory never waits for a full disk."""
         EVENTS[event](self.state, **fields)
+        self._doubtful = None
         if self.journal is not None:
             self.journal.append(event, fields)
         return True
