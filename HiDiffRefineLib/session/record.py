@@ -80,7 +80,7 @@ class Journal:
 
     def _fail(self, error: OSError) -> None:
         self.problem = (
-            f"The journal '{self.path.name}' cannot be written ({error.strerror})."
+            f"The journal '{self.path.name}' cannot be written ({error.strerror or error})."
             " The session goes on, but would not survive a crash: save the segmentation now."
         )
         warnings.warn(self.problem, RuntimeWarning, stacklevel=4)

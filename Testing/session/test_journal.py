@@ -43,7 +43,7 @@ def played(path, pipeline, seed, actions=14):
     return session, held
 
 
-@settings(max_examples=15)
+@settings(max_examples=12)
 @given(st.integers(0, 100_000))
 def test_a_file_cut_off_anywhere_gives_a_state_that_was(tmp_path_factory, pipeline, seed):
     path = tmp_path_factory.mktemp("journal") / "session.jsonl"

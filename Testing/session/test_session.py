@@ -61,7 +61,7 @@ def edited(history: list, name: str, before):
     return before
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(st.integers(0, 100_000))
 def test_hints_hold_edits_are_local_and_nothing_is_lost(pipeline, seed):
     rng = np.random.default_rng(seed)
