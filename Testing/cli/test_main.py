@@ -179,7 +179,8 @@ def test_evaluate_writes_the_promised_json(small_models, image, tmp_path, capsys
         sitk.WriteImage(sitk.Cast(source > 250, sitk.sitkUInt8), str(cases / "labels" / f"{name}.nii.gz"))
     figures = tmp_path / "figures.json"
     command = ["evaluate", "--bundle", "hippocampus-mr", "--data", str(cases), "--json", str(figures)]
-    assert main([*command, "--device", "cpu"]) == 0
+    command += ["--device", "cpu", "--hints", "2", "--prior", "empty"]
+    assert main(command) == 0
     result = json.loads(figures.read_text())
     assert result["bundle"] == "hippocampus-mr"
     assert result["cases"] == ["one", "two"]
@@ -188,7 +189,12 @@ def test_evaluate_writes_the_promised_json(small_models, image, tmp_path, capsys
         assert {"dice", "hd95_mm", "ece", "error_auroc", "seconds_per_case"} <= set(row)
         assert set(row["dice"]["per_label"]) == {"anterior hippocampus", "posterior hippocampus"}
         assert row["missing_organs"] == 2  # no case has a posterior part
-    assert "refiner, 1 step" in capsys.readouterr().out
+    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
+    for row in result["hints"].values():
+        assert row["dice"]["0"] == 0 and row["dice"]["2"] > 0
+        assert row["satisfaction"] == 1 and row["collateral_voxels"] == 0
+    shown = capsys.readouterr().out
+    assert "refiner, 1 step" in shown and "ball of ideal radius" in shown
 
 
 def test_evaluate_names_what_is_missing(small_models, tmp_path, capsys):
