@@ -45,9 +45,14 @@ def find_cases(folder: Path, names: Sequence[str] = ()) -> list[str]:
 
 def read_case(folder: Path, name: str) -> tuple[Volume, np.ndarray]:
     """An image and its labels (k, j, i) on the image's grid, by the case's file name."""
-    volume, labels = read_volume(folder / "images" / name), read_labelmap(folder / "labels" / name)
+    volume = read_volume(folder / "images" / name)
+    return volume, read_labels_on(volume, folder / "labels" / name)
+
+
+def read_labels_on(volume: Volume, path: Path) -> np.ndarray:
+    """Labels (k, j, i) from a file on the grid of a volume, resampled where the file has another one."""
+    labels = read_labelmap(path)
     same = volume.array.shape == labels.array.shape
     if same and np.allclose(volume.ijk_to_ras, labels.ijk_to_ras, atol=1e-3):
-        return volume, labels.array
-    grid = Grid(volume.array.shape, volume.ijk_to_ras)
-    return volume, resample_labelmap(labels.array, labels.ijk_to_ras, grid)
+        return labels.array
+    return resample_labelmap(labels.array, labels.ijk_to_ras, Grid(volume.array.shape, volume.ijk_to_ras))

@@ -1,9 +1,13 @@
 """Which cases of a folder are evaluated."""
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.evaluation.cases import find_cases
+from HiDiffRefineLib.evaluation.cases import find_cases, read_labels_on
+from HiDiffRefineLib.volumes.volume import Volume
+from Testing.volumes.samples import affine
 
 
 @pytest.fixture
@@ -36,3 +40,14 @@ def test_missing_labels_and_a_folder_without_images_are_named(folder):
     with pytest.raises(VolumeError, match="images is empty") as caught:
         find_cases(folder, ["case_003"])
     assert caught.value.remedy
+
+
+def test_labels_of_another_grid_are_put_on_the_image(tmp_path):
+    volume = Volume(np.zeros((4, 8, 6)), affine(flips=(-1, -1, 1)))
+    coarse = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    itk = sitk.GetImageFromArray(coarse)
+    itk.SetSpacing((2, 4, 2))  # each voxel holds 2 × 4 × 2 of the image's
+    itk.SetOrigin((0.5, 1.5, 0.5))
+    sitk.WriteImage(itk, str(tmp_path / "labels.nrrd"))
+    labels = read_labels_on(volume, tmp_path / "labels.nrrd")
+    assert (labels == coarse.repeat(2, 0).repeat(4, 1).repeat(2, 2)).all()
