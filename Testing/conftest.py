@@ -54,7 +54,21 @@ def copy_bundle():
     return copy
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def by_thresholds():
+    """(low, high) → a segmentor without training: background below low, label 2 from high, else label 1."""
+    import torch
+
+    def make(low: float, high: float) -> torch.nn.Conv3d:
+        network = torch.nn.Conv3d(1, 3, 1).requires_grad_(False).eval()
+        network.weight.copy_(torch.tensor([0.0, 40, 80]).view(3, 1, 1, 1, 1))
+        network.bias.copy_(torch.tensor([0.0, -40 * low, -40 * (low + high)]))
+        return network
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def randomise():
     """Gives every weight of a network a random value, those that training finds at zero too."""
     import torch

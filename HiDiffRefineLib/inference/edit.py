@@ -11,15 +11,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
+from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Hint, bounds_ras
-from HiDiffRefineLib.hints.rasterize import hint_values
+from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.inference.hint_channels import hint_channels
-from HiDiffRefineLib.inference.models import autocast
-from HiDiffRefineLib.inference.refiner import CONTEXT_KJI, ZOOM, condition, region_grid
+from HiDiffRefineLib.inference.refiner import (
+    CONTEXT_KJI,
+    ZOOM,
+    chain_answers,
+    condition,
+    plain_answer,
+    region_grid,
+    region_on,
+)
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
@@ -109,8 +116,8 @@ def edit_steps(
     old = torch.from_numpy(np.ascontiguousarray(mask[box])).to(device)
     # Where hints and locked voxels disagree, locks hold.
     free = torch.ones_like(old) if locked is None else ~torch.from_numpy(locked[box]).to(device)
-    place, held = _hinted(hints, native, device)
-    before = (resample(old[None].float(), native.ijk_to_ras, region) > 0.5).float()
+    hinted, held = clamp_of(hints, native, device)
+    before = on_region(old, native, region)
     inner = F.pad(
         torch.ones([n - 2 * rim for n, rim in zip(region.shape_kji, RIM_KJI, strict=True)], device=device),
         [rim for rim in RIM_KJI[::-1] for _ in (0, 1)],
@@ -121,9 +128,7 @@ def edit_steps(
         touched = resample(touched, region.ijk_to_ras, native)[0] > 0
         wanted = resample(probability, region.ijk_to_ras, native)[0] > 0.5
         unclamped = torch.where(touched & free, wanted, old)
-        result = unclamped.clone()
-        result[place] = held
-        result = torch.where(free, result, old)
+        result = torch.where(hinted & free, held.bool(), unclamped)
         yield Preview(box, result.cpu().numpy(), unclamped.cpu().numpy())
 
 
@@ -136,44 +141,33 @@ def answers(
     region: Grid,
     steps: int,
     seed: int,
+    samples: int = 1,
 ) -> Iterator[torch.Tensor]:
     """Probability (1, k, j, i) on the region's grid after each reverse step, as the network gives it.
 
     Args:
-        mask: (1, k, j, i) the current mask on the region's grid. Others: see `edit_steps`.
+        mask: (1, k, j, i) the current mask on the region's grid.
+        samples: chains run side by side, whose mean is given. Others: see `edit_steps`.
     """
     device = segment.image.device
-    image = resample(segment.image, segment.grid.ijk_to_ras, region)[None]
-    prior = segment.prior.resampled(segment.label, region)[None]
-    others = segment.prior.others_resampled(segment.label, region)[None]
+    view = region_on(region, segment.image, segment.grid.ijk_to_ras, segment.prior, segment.label)
+    clamp = clamp_of(hints, region, device)
+    prior = view.prior[None]
     channels = hint_channels(hints, region).to(device)
-    place, value = _hinted(hints, region, device)
-    clamped = torch.zeros_like(prior, dtype=torch.bool)
-    values = torch.zeros_like(prior)
-    clamped[0, 0][place], values[0, 0][place] = True, value.float()
-    held = torch.where(clamped, values, prior)
-    with torch.inference_mode(), autocast(device):
-        features = network.encode(condition(image, prior, others, mask[None], channels))
-    length = 1 if chain is None else chain.steps
-    # The chain goes on with the hints in its answers; what is shown is what the network itself says.
-    said: list[torch.Tensor] = []
-
-    def denoise(state: torch.Tensor, t: int) -> torch.Tensor:
-        share = torch.full((1,), t / length, device=device)
-        with torch.inference_mode(), autocast(device):
-            said.append(network.denoise(state, held, share, features))
-        return said[-1]
-
+    seen = condition(view.image[None], prior, view.others[None], mask[None], channels)
+    held = torch.where(*clamp, prior)
     if chain is None:
-        yield torch.sigmoid(denoise(held, 1))[0]
-        return
-    noise = seeded_noise(seed, prior.shape, device)
-    for _ in reverse(denoise, held, chain, steps, noise, clamp=(clamped, values)):
-        yield torch.sigmoid(said.pop())[0]
+        yield plain_answer(network, seen, held)
+    else:
+        yield from chain_answers(network, chain, seen, held, steps, seed, samples, clamp)
 
 
-def _hinted(hints: Sequence[Hint], grid: Grid, device) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    """Hinted voxels as an index of a (k, j, i) tensor, and whether they belong to the segment."""
-    voxels_kji, values = hint_values(hints, grid)
-    place = tuple(torch.from_numpy(voxels_kji).to(device).T)
-    return place, torch.from_numpy(values > 0).to(device)
+def clamp_of(hints: Sequence[Hint], grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where hints hold on a grid, bool (k, j, i), and 1. where they say that the voxel is the segment's."""
+    labels = torch.from_numpy(hint_labels(hints, grid)).to(device)
+    return labels != 0, (labels > 0).float()
+
+
+def on_region(mask: torch.Tensor, native: Grid, region: Grid) -> torch.Tensor:
+    """A bool mask (k, j, i) on the region's grid, (1, k, j, i) of 0. and 1."""
+    return (resample(mask[None].float(), native.ijk_to_ras, region) > 0.5).float()

@@ -67,7 +67,11 @@ def segment_region(
     if not mask.any():
         return None
     bounds = object_bounds_ras(mask, prior.grid.ijk_to_ras)
-    grid = region_grid(bounds, prior.grid.spacing_kji, patch_kji)
+    return region_on(region_grid(bounds, prior.grid.spacing_kji, patch_kji), image, ijk_to_ras, prior, label)
+
+
+def region_on(grid: Grid, image: torch.Tensor, ijk_to_ras: np.ndarray, prior: Prior, label: int) -> Region:
+    """The region of one label of a prior on a given grid; image and ijk_to_ras as for `segment_region`."""
     others = prior.others_resampled(label, grid)
     return Region(grid, resample(image, ijk_to_ras, grid), prior.resampled(label, grid), others)
 
@@ -90,13 +94,17 @@ def condition(
     return torch.cat([image, prior, others, mask, hints], dim=1)
 
 
-@torch.inference_mode()
 def plain_refinement(network: BernoulliRefiner, region: Region) -> torch.Tensor:
     """Probability (1, k, j, i) of the plain (non-diffusion) refiner, in one pass."""
     prior = region.prior[None]
+    return plain_answer(network, condition(region.image[None], prior, region.others[None]), prior)
+
+
+@torch.inference_mode()
+def plain_answer(network: BernoulliRefiner, seen: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+    """`plain_refinement` of a `condition` and a prior, hinted voxels at 0 or 1, both with a batch of 1."""
     with autocast(prior.device):
-        features = network.encode(condition(region.image[None], prior, region.others[None]))
-        logits = network.denoise(prior, prior, prior.new_ones(1), features)
+        logits = network.denoise(prior, prior, prior.new_ones(1), network.encode(seen))
     return torch.sigmoid(logits)[0]
 
 
@@ -111,18 +119,41 @@ def reverse_steps(
         samples: chains run side by side.
     """
     prior = region.prior[None]
+    seen = condition(region.image[None], prior, region.others[None])
+    return chain_answers(network, chain, seen, prior, steps, seed, samples)
+
+
+def chain_answers(
+    network: BernoulliRefiner,
+    chain: BernoulliChain,
+    seen: torch.Tensor,
+    prior: torch.Tensor,
+    steps: int,
+    seed: int,
+    samples: int = 1,
+    clamp: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> Iterator[torch.Tensor]:
+    """`reverse_steps` of a `condition` and a prior with a batch of 1.
+
+    Args:
+        clamp: hinted voxels, see `bernoulli.reverse`. The chain goes on with them; what comes out is what the
+            network itself says there.
+    """
     with torch.inference_mode(), autocast(prior.device):
-        features = network.encode(condition(region.image[None], prior, region.others[None]))
+        features = network.encode(seen)
     features = [f.expand(samples, *f.shape[1:]) for f in features]
     prior = prior.expand(samples, *prior.shape[1:])
+    said: list[torch.Tensor] = []
 
     def denoise(state: torch.Tensor, t: int) -> torch.Tensor:
         share = torch.full((samples,), t / chain.steps, device=state.device)
         with torch.inference_mode(), autocast(state.device):
-            return network.denoise(state, prior, share, features)
+            said.append(network.denoise(state, prior, share, features))
+        return said[-1]
 
-    for y0_hat in reverse(denoise, prior, chain, steps, seeded_noise(seed, prior.shape, prior.device)):
-        yield y0_hat.mean(0)
+    noise = seeded_noise(seed, prior.shape, prior.device)
+    for _ in reverse(denoise, prior, chain, steps, noise, clamp=clamp):
+        yield torch.sigmoid(said.pop().float()).mean(0)
 
 
 def refined_probability(

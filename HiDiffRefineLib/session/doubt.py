@@ -6,21 +6,16 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
 from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.inference.edit import Segment
-from HiDiffRefineLib.inference.hint_channels import hint_channels
-from HiDiffRefineLib.inference.models import autocast
-from HiDiffRefineLib.inference.refiner import condition, region_grid
-from HiDiffRefineLib.networks.refiner import BernoulliRefiner
+from HiDiffRefineLib.inference.edit import answers, clamp_of, on_region
+from HiDiffRefineLib.inference.refiner import region_grid
 from HiDiffRefineLib.session.blocks import Box
 from HiDiffRefineLib.session.editing import SEED, segment_within
 from HiDiffRefineLib.session.engine import Engine
-from HiDiffRefineLib.session.layer import Layer
 from HiDiffRefineLib.session.state import State
 
 # Chains side by side.
@@ -68,12 +63,14 @@ def uncertainty(engine: Engine, state: State, name: str, samples: int = SAMPLES)
     box = voxel_box(state.grid, region.bounds_ras())
     grid = part_of(state.grid, box)
     segment = segment_within(box, engine, state, name)
-    network = pipeline.network("refiner")
-    probability = _mean_probability(network, pipeline.chain, segment, layer, box, region, steps, samples)
+    network, device, hints = pipeline.network("refiner"), segment.image.device, layer.told.hints
+    mask = on_region(torch.from_numpy(layer.mask[box]).to(device), grid, region)
+    *_, probability = answers(network, pipeline.chain, segment, mask, hints, region, steps, SEED, samples)
+    probability = torch.where(*clamp_of(hints, region, device), probability)
     # Interpolation weights add up to 1 + 2e-7.
     probability = resample(probability, region.ijk_to_ras, grid)[0].clamp(0, 1).cpu().numpy()
     values = 1 - np.abs(2 * probability - 1)
-    values[hint_labels(layer.told.hints, grid) != 0] = 0
+    values[hint_labels(hints, grid) != 0] = 0
     values[state.protected(name, box)] = 0
     return Doubt(grid, box, values)
 
@@ -98,38 +95,3 @@ def doubtful_places(doubt: np.ndarray, grid: Grid, count: int) -> np.ndarray:
         places.append(points_ras[0])
         points_ras = points_ras[np.linalg.norm(points_ras - points_ras[0], axis=1) >= APART_MM]
     return np.reshape(places, (-1, 3))
-
-
-def _mean_probability(
-    network: BernoulliRefiner,
-    chain: BernoulliChain,
-    segment: Segment,
-    layer: Layer,
-    box: Box,
-    region: Grid,
-    steps: int,
-    samples: int,
-) -> torch.Tensor:
-    """(1, k, j, i) on the region's grid: the mean of the chains' last answers, hints held."""
-    device, hints = segment.image.device, layer.told.hints
-    native = part_of(segment.grid, box)
-    mask = torch.from_numpy(layer.mask[box].astype(np.float32)).to(device)[None]
-    mask = (resample(mask, native.ijk_to_ras, region) > 0.5).float()[None]
-    image = resample(segment.image, segment.grid.ijk_to_ras, region)[None]
-    prior = segment.prior.resampled(segment.label, region)[None]
-    others = segment.prior.others_resampled(segment.label, region)[None]
-    channels = hint_channels(hints, region).to(device)
-    said = torch.from_numpy(hint_labels(hints, region)).to(device)[None, None]
-    clamp = (said != 0, (said > 0).float())
-    held = torch.where(*clamp, prior).expand(samples, *prior.shape[1:])
-    with torch.inference_mode(), autocast(device):
-        features = network.encode(condition(image, prior, others, mask, channels))
-    features = [feature.expand(samples, *feature.shape[1:]) for feature in features]
-
-    def denoise(state: torch.Tensor, t: int) -> torch.Tensor:
-        share = torch.full((samples,), t / chain.steps, device=device)
-        with torch.inference_mode(), autocast(device):
-            return network.denoise(state, held, share, features)
-
-    *_, answer = reverse(denoise, held, chain, steps, seeded_noise(SEED, held.shape, device), clamp=clamp)
-    return answer.mean(0)

@@ -1,5 +1,6 @@
 """Patches drawn from cases by worker processes, resampled and augmented in one step."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -107,9 +108,9 @@ class Patches(IterableDataset):
         self.rng = np.random.default_rng(seed)
         self.augment = intensity_augmentation(seed)
 
+    @abstractmethod
     def draw(self) -> tuple[torch.Tensor, ...]:
         """One sample."""
-        raise NotImplementedError
 
     def __iter__(self):
         if worker := get_worker_info():

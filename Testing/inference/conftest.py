@@ -59,19 +59,10 @@ def grids():
     }
 
 
-class ByIntensity(torch.nn.Conv3d):
-    """A segmentor without training: below .2 background, grey label 1, from .5 label 2."""
-
-    def __init__(self):
-        super().__init__(1, 3, 1)
-        with torch.no_grad():
-            self.weight.copy_(torch.tensor([0.0, 40, 80]).view(3, 1, 1, 1, 1))
-            self.bias.copy_(torch.tensor([0.0, -8, -28]))
-
-
 @pytest.fixture(scope="session")
-def by_intensity():
-    return ByIntensity().eval()
+def by_intensity(by_thresholds):
+    """Below .2 background, grey label 1, from .5 label 2."""
+    return by_thresholds(0.2, 0.5)
 
 
 @pytest.fixture
@@ -81,10 +72,10 @@ def refiner(randomise, small_refiner):
 
 
 @pytest.fixture
-def make_pipeline(tmp_path, monkeypatch, copy_bundle, small_refiner):
+def make_pipeline(tmp_path, monkeypatch, copy_bundle, small_refiner, by_intensity, by_thresholds):
     """(refiner or None for an untrained one) → pipeline of two bundles in a folder of their own."""
     monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path))
-    monkeypatch.setitem(networks.NETWORKS, "by_intensity", ByIntensity)
+    monkeypatch.setitem(networks.NETWORKS, "by_intensity", lambda: by_thresholds(0.2, 0.5))
 
     def make(refiner=None) -> Pipeline:
         copy_bundle("hippocampus-mr", tmp_path / "tiny-mr")
@@ -104,7 +95,7 @@ def make_pipeline(tmp_path, monkeypatch, copy_bundle, small_refiner):
             patch_size_kji=[24, 48, 48],
             steps=2,
         )
-        write_weights(tmp_path / "tiny-mr", "segmentor", ByIntensity().state_dict())
+        write_weights(tmp_path / "tiny-mr", "segmentor", by_intensity.state_dict())
         weights = (refiner or BernoulliRefiner(**small_refiner)).state_dict()
         write_weights(tmp_path / "tiny-refiner", "refiner", weights)
         return Pipeline(load_bundle("tiny-mr"), torch.device("cpu"))

@@ -109,10 +109,10 @@ def test_hints_hold_and_nothing_outside_or_locked_moves(network, situation):
 def test_where_the_network_agrees_with_the_mask_not_a_voxel_moves():
     class Agreeing(torch.nn.Module):
         def encode(self, condition):
-            return condition[:, 3:4]
+            return [condition[:, 3:4]]
 
         def denoise(self, state, prior, share, features):
-            return 8 * (2 * features - 1)
+            return 8 * (2 * features[0] - 1)
 
     grid = Grid((20, 30, 30), np.diag([0.8, 0.8, 2.0, 1.0]))
     mask = np.random.default_rng(0).random(grid.shape_kji) < 0.5

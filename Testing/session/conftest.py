@@ -10,18 +10,8 @@ from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
 
-class ByIntensity(torch.nn.Conv3d):
-    """A segmentor without training: below .3 background, then label 1, from .6 label 2."""
-
-    def __init__(self):
-        super().__init__(1, 3, 1)
-        with torch.no_grad():
-            self.weight.copy_(torch.tensor([0.0, 40, 80]).view(3, 1, 1, 1, 1))
-            self.bias.copy_(torch.tensor([0.0, -12, -36]))
-
-
 @pytest.fixture(scope="session")
-def pipeline(small_refiner) -> Pipeline:
+def pipeline(small_refiner, by_thresholds) -> Pipeline:
     """Labels "anterior hippocampus" and "posterior hippocampus"; the refiner's answers are nonsense."""
     torch.manual_seed(0)
     refiner = BernoulliRefiner(**small_refiner).eval()
@@ -34,7 +24,7 @@ def pipeline(small_refiner) -> Pipeline:
         intensity={"rule": "percentiles", "low": 0, "high": 100},
     )
     bundle = Bundle("tiny", load_bundle("hippocampus-mr").folder, metadata)
-    networks = {"segmentor": ByIntensity().eval(), "refiner": refiner}
+    networks = {"segmentor": by_thresholds(0.3, 0.6), "refiner": refiner}
     pipeline = Pipeline(bundle, torch.device("cpu"), networks)
     metadata = deepcopy(load_bundle("refiner").metadata)
     metadata["hidiffrefine"].update(patch_size_kji=[16, 32, 32], steps=2)
