@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,22 @@ def copy_bundle():
         file.write_text(json.dumps(metadata), encoding="utf-8")
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def in_slicer():
+    """(script, arguments) → what its `main` returns in slicer-core; skips where that is not installed."""
+
+    def run(script: Path, *arguments: str):
+        command = [sys.executable, str(REPOSITORY / "Testing/run_in_slicer.py"), str(script), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
+        answer = json.loads(done.stdout)
+        if "missing" in answer:
+            pytest.skip(f"slicer-core cannot be imported here: {answer['missing']}")
+        return answer
+
+    return run
 
 
 @pytest.fixture(scope="session")

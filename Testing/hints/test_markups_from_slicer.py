@@ -1,8 +1,5 @@
 """Markups that 3D Slicer itself wrote (slicer-core) become the lines that Slicer draws."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +14,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def drawn_by_slicer(folder) -> dict[str, list]:
-    script = Path(__file__).with_name("write_in_slicer.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
-    drawn = json.loads(done.stdout)
-    if "missing" in drawn:
-        pytest.skip(f"slicer-core cannot be imported here: {drawn['missing']}")
-    return drawn
+def drawn_by_slicer(in_slicer, folder) -> dict[str, list]:
+    return in_slicer(Path(__file__).with_name("write_in_slicer.py"), str(folder))
 
 
 @pytest.mark.parametrize("kind", ["Fiducial", "Line", "Curve", "ClosedCurve"])

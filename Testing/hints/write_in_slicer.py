@@ -1,23 +1,13 @@
-"""Writes markups as 3D Slicer does, into a folder, and prints, as JSON, the lines that Slicer draws.
+"""Writes markups as 3D Slicer does, into a folder, and gives the lines that Slicer draws.
 
-A program of its own: slicer-core may crash when its process ends, which must not take pytest along.
+Run by `run_in_slicer`.
 """
 
-import json
-import os
-import sys
 from pathlib import Path
 
-os.environ.pop("DISPLAY", None)
-os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-
-try:
-    import slicer
-    import vtk
-    from vtk.util.numpy_support import vtk_to_numpy
-except ImportError as error:
-    print(json.dumps({"missing": str(error)}))
-    sys.exit()
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 POINTS_RAS = [(1, 2, 3), (10, -5, 4), (20, 8, 9.5), (25, 30, -2), (7, 31, 12)]
 
@@ -40,9 +30,3 @@ def main(folder: str) -> dict[str, list]:
         storage.SetFileName(str(Path(folder) / f"{kind}.mrk.json"))
         storage.WriteData(node)
     return drawn
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
-    sys.stdout.flush()
-    os._exit(0)

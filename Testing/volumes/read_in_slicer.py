@@ -1,22 +1,8 @@
-"""Loads a .seg.nrrd as 3D Slicer does and prints, as JSON, what Slicer sees.
+"""Loads .seg.nrrd files as 3D Slicer does and gives what Slicer sees; run by `run_in_slicer`."""
 
-A program of its own: slicer-core may crash when its process ends, which must not take pytest along.
-"""
-
-import json
-import os
-import sys
-
-os.environ.pop("DISPLAY", None)
-os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-
-try:
-    import slicer
-    import vtk
-    from vtk.util.numpy_support import vtk_to_numpy
-except ImportError as error:
-    print(json.dumps({"missing": str(error)}))
-    sys.exit()
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 
 def ijk_to_ras(image) -> list[list[float]]:
@@ -48,7 +34,11 @@ def describe(node, segment_id: str) -> dict:
     }
 
 
-def main(path: str) -> dict:
+def main(*paths: str) -> dict[str, dict]:
+    return {path: read(path) for path in paths}
+
+
+def read(path: str) -> dict:
     scene = slicer.vtkMRMLScene()
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
@@ -61,9 +51,3 @@ def main(path: str) -> dict:
         "source": segmentation.GetSourceRepresentationName(),
         "segments": [describe(node, segment_id) for segment_id in ids],
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps({path: main(path) for path in sys.argv[1:]}))
-    sys.stdout.flush()
-    os._exit(0)

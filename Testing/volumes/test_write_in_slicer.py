@@ -1,8 +1,5 @@
 """A written .seg.nrrd in 3D Slicer's own reader (slicer-core)."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +23,12 @@ def labelmap():
 
 
 @pytest.fixture(scope="module")
-def seen_by_slicer(tmp_path_factory) -> dict[str, dict]:
+def seen_by_slicer(in_slicer, tmp_path_factory) -> dict[str, dict]:
     folder = tmp_path_factory.mktemp("segmentations")
     paths = {name: str(folder / f"{name}.seg.nrrd") for name in GRIDS}
     for name, ijk_to_ras in GRIDS.items():
         write_segmentation(paths[name], labelmap(), ijk_to_ras, LABELS)
-    script = Path(__file__).with_name("read_in_slicer.py")
-    done = subprocess.run(
-        [sys.executable, str(script), *paths.values()], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
-    seen = json.loads(done.stdout)
-    if "missing" in seen:
-        pytest.skip(f"slicer-core cannot be imported here: {seen['missing']}")
+    seen = in_slicer(Path(__file__).with_name("read_in_slicer.py"), *paths.values())
     return {name: seen[path] for name, path in paths.items()}
 
 

@@ -1,0 +1,24 @@
+"""Runs a script of the tests in slicer-core: run_in_slicer.py SCRIPT ARGUMENTS…
+
+The script's `main` takes the arguments and returns what is printed as JSON. A program of its own:
+slicer-core may crash when its process ends, which must not take pytest along.
+"""
+
+import json
+import os
+import runpy
+import sys
+
+os.environ.pop("DISPLAY", None)
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+if __name__ == "__main__":
+    try:
+        import slicer  # noqa: F401
+    except ImportError as error:
+        answer = {"missing": str(error)}
+    else:
+        answer = runpy.run_path(sys.argv[1])["main"](*sys.argv[2:])
+    print(json.dumps(answer))
+    sys.stdout.flush()
+    os._exit(0)
