@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from HiDiffRefineLib.evaluation.ball import ball_painter
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case
@@ -16,7 +15,7 @@ from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.edit import Segment, edit_region, edit_steps
 from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.inference.segmentor import Prior
+from HiDiffRefineLib.inference.segmentor import prior_of_labels
 
 
 def evaluate_hints(
@@ -49,8 +48,11 @@ def evaluate_hints(
     for n, file in enumerate(files):
         volume, truth = read_case(folder, file)
         scan = pipeline.scan(volume)
-        empty = prior == "empty"
-        found = _nothing(len(pipeline.bundle.labels), scan.grid) if empty else pipeline.prior(scan)
+        if prior == "empty":
+            nothing, count = np.zeros(truth.shape), len(pipeline.bundle.labels) + 1
+            found = prior_of_labels(nothing, scan.grid, count, pipeline.device)
+        else:
+            found = pipeline.prior(scan)
         maps = [label_probability(found, label.value, scan.grid) for label in pipeline.bundle.labels]
         labelmap = compose(maps, truth.shape)
         for m, label in enumerate(pipeline.bundle.labels):
@@ -64,12 +66,6 @@ def evaluate_hints(
                 curves.setdefault(row, []).append(curve)
     progress(1.0, "done")
     return build_hints(curves)
-
-
-def _nothing(labels: int, grid: Grid) -> Prior:
-    probabilities = torch.zeros(labels + 1, *grid.shape_kji, dtype=torch.float16)
-    probabilities[0] = 1
-    return Prior(probabilities, grid)
 
 
 def _ways(pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int) -> dict[str, Callable]:

@@ -48,6 +48,14 @@ class Prior:
         return resample(others.clamp(0, 1), self.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
 
 
+def prior_of_labels(
+    labelmap: np.ndarray, grid: Grid, count: int, device: torch.device | str = "cpu"
+) -> Prior:
+    """A labelmap (k, j, i) of values below `count` as a prior that is sure of itself."""
+    probabilities = np.stack([labelmap == value for value in range(count)]).astype(np.float16)
+    return Prior(torch.from_numpy(probabilities).to(device), grid)
+
+
 @torch.inference_mode()
 def run_segmentor(
     network: torch.nn.Module,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
@@ -12,7 +11,7 @@ from HiDiffRefineLib.hints.rasterize import hint_values
 from HiDiffRefineLib.inference.edit import Preview, Segment, edit_region, edit_steps
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.refiner import CONTEXT_KJI
-from HiDiffRefineLib.inference.segmentor import Prior
+from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.session.blocks import Block, Box, apply, difference, revert
 from HiDiffRefineLib.session.engine import Engine
 from HiDiffRefineLib.session.layer import Layer
@@ -117,8 +116,8 @@ def segment_within(box: Box, engine: Engine, state: State, name: str) -> Segment
         if other != name:
             others |= its.mask[box]
     others &= ~original
-    classes = torch.from_numpy(np.stack([~(original | others), original, others]))
-    prior = Prior(classes.to(engine.image.device).half(), part_of(state.grid, box))
+    device = engine.image.device
+    prior = prior_of_labels(original + 2 * others, part_of(state.grid, box), 3, device)
     return Segment(engine.image, state.grid, prior, 1)
 
 

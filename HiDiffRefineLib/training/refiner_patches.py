@@ -8,8 +8,7 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.refiner import ZOOM, region_grid
-from HiDiffRefineLib.inference.segmentor import Prior
-from HiDiffRefineLib.training.cases import Case
+from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
 from HiDiffRefineLib.training.patches import LoadedCase, Patches, label_places, random_linear, random_warp
 
@@ -42,7 +41,10 @@ class RefinerPatches(Patches):
             loaded = []
             for case, prior in pairs:
                 places = label_places(case, self.rng)
-                foreign, prior = prior is None, truth_as_prior(case) if prior is None else prior
+                foreign = prior is None
+                if foreign:
+                    grid = Grid(case.labels.shape, case.ijk_to_ras)
+                    prior = prior_of_labels(case.labels, grid, int(case.labels.max()) + 1)
                 bounds = {
                     label: object_bounds_ras(mask, prior.grid.ijk_to_ras)
                     for label, mask in enumerate((prior.probabilities > 0.5).numpy())
@@ -96,10 +98,3 @@ class RefinerPatches(Patches):
         spacing_kji = finest_kji + self.rng.random() * (whole.spacing_kji - finest_kji)
         place = places_ras[self.rng.integers(len(places_ras))]
         return place + self.rng.uniform(-12, 12, 3) * spacing_kji[::-1], spacing_kji
-
-
-def truth_as_prior(case: Case) -> Prior:
-    """A case's own labels in the form of a prior, on their own grid."""
-    values = range(int(case.labels.max()) + 1)
-    probabilities = np.stack([case.labels == value for value in values]).astype(np.float16)
-    return Prior(torch.from_numpy(probabilities), Grid(case.labels.shape, case.ijk_to_ras))
