@@ -17,6 +17,7 @@ from HiDiffRefineLib.runtime import shared
 from HiDiffRefineLib.runtime.kept import SharedPriors
 from HiDiffRefineLib.runtime.wire import (
     Answered,
+    Begun,
     Cancel,
     Close,
     Ended,
@@ -65,6 +66,7 @@ class Server:
                 self._close(message.key)
             else:
                 self._last_step = time.monotonic()
+                self._send(Begun(message.number))
                 self._send(self._outcome(message))
                 self._last_step = None
                 self._cancelled.discard(message.number)

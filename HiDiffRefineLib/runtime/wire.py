@@ -79,6 +79,13 @@ class Pong:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A job's turn has come."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Progressed:
     """The share of a job that is done, and what is being done."""
 

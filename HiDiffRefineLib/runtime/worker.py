@@ -23,6 +23,7 @@ from HiDiffRefineLib.runtime.link import Link, LinkLostError
 from HiDiffRefineLib.runtime.models import WorkerEngine, WorkerModels
 from HiDiffRefineLib.runtime.wire import (
     Answered,
+    Begun,
     Cancel,
     Close,
     Ended,
@@ -46,6 +47,8 @@ PING_S = 1.0
 ANSWER_S = 30.0
 # The longest step of a job: one window of a segmentor on a slow processor, or the first touch of a GPU.
 STEP_S = 300.0
+# Workers that may die before they touch a job: killed while idle, or just started.
+MOST_LOSSES = 3
 # A cancelled job that has not ended by then is ended by force.
 CANCEL_S = 15.0
 
@@ -59,16 +62,20 @@ class Errand:
         inbox: what came of it and nobody has seen yet.
         ended: whether nothing more will come.
         seen: answers that came, from all workers that had it.
-        counted: answers that came from the worker which has it now.
-        deaths: workers that died of it.
+        begun: whether the worker that has it now works on it.
+        counted: answers that came from that worker.
+        deaths: workers that died while they worked on it.
+        losses: workers that died before they did.
     """
 
     job: Job
     inbox: deque = field(default_factory=deque)
     ended: bool = False
     seen: int = 0
+    begun: bool = False
     counted: int = 0
     deaths: int = 0
+    losses: int = 0
 
 
 def _warn(text: str) -> None:
@@ -228,6 +235,8 @@ class Worker:
                     raise LinkLostError
             case Notice(text):
                 self.notify(text)
+            case Begun(number) if number in self._errands:
+                self._errands[number].begun = True
             case Answered(number) if number in self._errands:
                 errand = self._errands[number]
                 errand.counted += 1
@@ -262,24 +271,29 @@ class Worker:
 
     def _lost(self) -> None:
         """The worker is gone; who waits for a job gets a new one, the job that two have died of excepted."""
-        was_there, stuck = self._link.connected, bool(self._cancelled)
+        stuck = bool(self._cancelled)
         self._link.drop()
         self._cancelled.clear()
-        for errand in self._errands.values():
-            errand.counted = 0
         # What was cancelled and would not end is no fault of the job that waits for it.
-        if stuck or not self._errands:
-            return
-        number, errand = next(iter(self._errands.items()))
-        errand.deaths += 1
-        if errand.deaths == 1 and was_there:
-            self.notify(RESTARTED)
-        elif errand.deaths > 1:
-            del self._errands[number]
+        if self._errands and not stuck:
+            self._blame(next(iter(self._errands.values())))
+        for errand in self._errands.values():
+            errand.begun, errand.counted = False, 0
+
+    def _blame(self, errand: Errand) -> None:
+        if errand.begun:
+            errand.deaths += 1
+            if errand.deaths == 1:
+                self.notify(RESTARTED)
+                return
             message = "The worker process ended twice over this, and nothing was changed."
-            if not was_there:
-                message = "The worker process cannot be started."
-            self._fail(errand, message, f"Try again; if it stays, report it with the file {self.log}.")
+        else:
+            errand.losses += 1
+            if errand.losses < MOST_LOSSES:
+                return
+            message = "The worker process cannot be started."
+        del self._errands[errand.job.number]
+        self._fail(errand, message, f"Try again; if it stays, report it with the file {self.log}.")
 
     def _fail(self, errand: Errand, message: str, remedy: str) -> None:
         errand.inbox.append(Failed(errand.job.number, "WorkerError", message, remedy))
