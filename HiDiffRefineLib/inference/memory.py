@@ -6,9 +6,10 @@ import torch
 
 # Windows at a time on a GPU: more are no faster.
 MOST_WINDOWS = 4
-# Peak memory of a forward pass, bytes per voxel of a window; see Testing/benchmarks/window_memory.py.
+# Peak memory of a forward pass, bytes per voxel of a window: 353 in bfloat16 and twice that in float32 by
+# torch's profiler for the segmentors that are shipped; cuDNN's workspaces come on top.
 WINDOW_BYTES = 800
-# float32 of the stitched logits, of one window's share of them, and of the weights.
+# The stitched logits in float32, then their softmax in float16, and the weights of the windows.
 STITCH_BYTES_PER_LABEL = 8
 # What the driver and other programs may take in the meantime.
 MARGIN = 0.9

@@ -143,6 +143,9 @@ class Link:
         self._end_process()
 
     def _start(self) -> None:
+        if sys.platform != "win32" and signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL:
+            # Python itself ignores it; a program that Python is embedded in would die with the worker.
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         # Nobody else may look into it.
         self._folder = tempfile.mkdtemp(prefix="hidiff-")
         with self._log.open("ab") as log:
@@ -175,6 +178,7 @@ class Link:
 
 
 def _post(connection: Connection, outbox: queue.SimpleQueue) -> None:
-    with suppress(OSError):
+    # TypeError: closed by the other thread while this one was sending.
+    with suppress(OSError, TypeError):
         while (content := outbox.get()) is not None:
             connection.send_bytes(content)

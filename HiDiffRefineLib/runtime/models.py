@@ -12,7 +12,6 @@ import numpy as np
 from HiDiffRefineLib import errors
 from HiDiffRefineLib.bundles import Bundle, load_bundle
 from HiDiffRefineLib.inference.messages import Progress, Request
-from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.runtime import shared
 from HiDiffRefineLib.runtime.kept import prior_key
 from HiDiffRefineLib.runtime.wire import Answered, Failed, OpenVolume, Progressed
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 # How long one look for news may take where nobody minds.
 _LOOK_S = 0.2
+# How much is copied at a time, in a few milliseconds.
+_COPIED_BYTES = 4 * 2**20
 
 
 @dataclass
@@ -55,6 +56,7 @@ class WorkerEngine:
         self.bundle = models.bundle
         self._models = models
         self._opened: OpenVolume | None = None
+        self._keys: set[str] = set()
         self._unshare = lambda: None
 
     @property
@@ -71,7 +73,12 @@ class WorkerEngine:
             HiDiffRefineError: as in the worker; WorkerError if it cannot be started, or ended twice.
         """
         worker = self._models.worker
-        errand = worker.submit(self._shared(getattr(request, "rois", ())), request)
+        worker.start()
+        for _ in self._share():
+            if not wait:
+                yield None
+        self._keys.update(prior_key(self._opened.key, roi) for roi in getattr(request, "rois", ()))
+        errand = worker.submit(self._opened, request)
         try:
             while errand.inbox or not errand.ended:
                 if not errand.inbox:
@@ -100,28 +107,33 @@ class WorkerEngine:
         self._unshare()
         self._opened = None
 
-    def _shared(self, rois: tuple[RegionOfInterest, ...]) -> OpenVolume:
-        """The volume in shared memory, which will hold probabilities of these regions of interest as well."""
-        if self._opened is None:
-            volume, key = self.volume, f"hidiff_{secrets.token_hex(5)}"
-            array = np.ascontiguousarray(volume.array)
-            memory = shared.create(key, array.nbytes)
-            np.frombuffer(memory.buf, array.dtype, array.size)[:] = array.ravel()
-            self._keys = {key, prior_key(key, None)}
-            self._unshare = weakref.finalize(self, _take_away, memory, self._keys)
-            self._models.worker.remember(self)
-            self._opened = OpenVolume(
-                key,
-                array.shape,
-                array.dtype.str,
-                np.asarray(volume.ijk_to_ras, float),
-                volume.name,
-                volume.modality,
-                str(self.bundle.folder),
-                self._models.device,
-            )
-        self._keys.update(prior_key(self._opened.key, roi) for roi in rois)
-        return self._opened
+    def _share(self) -> Iterator[None]:
+        """Copies the volume into shared memory, unless it is there; after each few slices it pauses."""
+        if self._opened is not None:
+            return
+        self._unshare()  # a copy that was broken off
+        volume, array, key = self.volume, self.volume.array, f"hidiff_{secrets.token_hex(5)}"
+        memory = shared.create(key, array.nbytes)
+        # It will hold probabilities as well.
+        self._keys = {key, prior_key(key, None)}
+        self._unshare = weakref.finalize(self, _take_away, memory, self._keys)
+        self._models.worker.remember(self)
+        step = max(1, _COPIED_BYTES * len(array) // array.nbytes)
+        for k in range(0, len(array), step):
+            slab = np.ascontiguousarray(array[k : k + step])
+            start = k * array[0].nbytes
+            memory.buf[start : start + slab.nbytes] = slab.reshape(-1).view(np.uint8).data
+            yield None
+        self._opened = OpenVolume(
+            key,
+            array.shape,
+            array.dtype.str,
+            np.asarray(volume.ijk_to_ras, float),
+            volume.name,
+            volume.modality,
+            str(self.bundle.folder),
+            self._models.device,
+        )
 
 
 def _take_away(memory, keys: set[str]) -> None:

@@ -110,6 +110,9 @@ class Server:
         except Exception as error:
             traceback.print_exc()
             sys.stderr.flush()
+            if "CUDA error" in str(error):
+                # Nothing in this process will ever use the GPU again; a new one may.
+                os._exit(1)
             return Failed(job.number, "WorkerError", *_sentence(error, self._log))
 
     def _engine(self, opened: OpenVolume):
@@ -131,8 +134,11 @@ class Server:
         return self._engines[opened.key][0]
 
     def _close(self, key: str) -> None:
+        import torch
+
         # What the arrays still hold of the memory goes with the last of them.
         self._engines.pop(key, None)
+        torch.cuda.empty_cache()
 
     def _send(self, message: object) -> None:
         try:

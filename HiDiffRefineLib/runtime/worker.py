@@ -21,18 +21,16 @@ from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.inference.messages import Request
 from HiDiffRefineLib.runtime.link import Link, LinkLostError
 from HiDiffRefineLib.runtime.models import WorkerEngine, WorkerModels
+from HiDiffRefineLib.runtime.pulse import Pulse
 from HiDiffRefineLib.runtime.wire import (
     Answered,
     Begun,
-    Cancel,
     Close,
     Ended,
     Failed,
     Job,
     Notice,
     OpenVolume,
-    Ping,
-    Pong,
     Progressed,
 )
 
@@ -41,16 +39,8 @@ RESTARTED = (
 )
 # A cold disk may take so long to give out torch.
 START_S = 180.0
-# Between two questions whether the worker is alive.
-PING_S = 1.0
-# What it may take to answer: its thread for that waits for nothing but the interpreter's lock.
-ANSWER_S = 30.0
-# The longest step of a job: one window of a segmentor on a slow processor, or the first touch of a GPU.
-STEP_S = 300.0
 # Workers that may die before they touch a job: killed while idle, or just started.
 MOST_LOSSES = 3
-# A cancelled job that has not ended by then is ended by force.
-CANCEL_S = 15.0
 
 
 @dataclass(eq=False)
@@ -90,7 +80,8 @@ class Worker:
 
     Args:
         python: path of an interpreter with torch; None for this one. In 3D Slicer: PythonSlicer.
-        notify: told, in one sentence each, what the user should know: a restart, a GPU that is full.
+        notify: told, in one sentence each, what the user should know: a restart, a GPU that is full. It is
+            called while a job's answers are looked at, so it must return at once and call nothing here.
         log: file for what goes wrong inside; None for one in the temporary folder.
     """
 
@@ -106,12 +97,10 @@ class Worker:
         self.log = Path(log)
         self.notify = notify
         self._link = Link(python or sys.executable, self.log)
+        self._pulse = Pulse(self._link)
         self._numbers = itertools.count(1)
         self._errands: dict[int, Errand] = {}
-        self._cancelled: dict[int, float] = {}
         self._engines: weakref.WeakSet[WorkerEngine] = weakref.WeakSet()
-        self._asked_at: float | None = None
-        self._pinged_at = 0.0
 
     def __enter__(self) -> "Worker":
         self.start()
@@ -153,8 +142,8 @@ class Worker:
         for errand in self._errands.values():
             self._fail(errand, "The worker was stopped.", "Do it again.")
         self._errands.clear()
-        self._cancelled.clear()
         self._link.close()
+        self._pulse.begin()
         for engine in list(self._engines):
             engine.unshare()
         if self.log.exists() and not self.log.stat().st_size:
@@ -166,17 +155,19 @@ class Worker:
         Raises:
             WorkerError: it does not.
         """
-        self.start()
         end = time.monotonic() + timeout_s
-        while not self.ready and time.monotonic() < end:
-            time.sleep(0.01)
-        asked = time.monotonic()
-        if self._link.connected:
-            self._ping(asked)
-        while self._link.connected and time.monotonic() < end:
-            self.attend(0.1)
-            if self._asked_at is None:
-                return time.monotonic() - asked
+        for _ in range(MOST_LOSSES):
+            self.start()
+            while self._link.ordered_at is not None and time.monotonic() < end:
+                if not self.ready:
+                    time.sleep(0.01)
+                    continue
+                asked = time.monotonic()
+                self._pulse.ask()
+                while self._link.connected and not self._pulse.answered and time.monotonic() < end:
+                    self.attend(0.1)
+                if self._link.connected and self._pulse.answered:
+                    return time.monotonic() - asked
         raise WorkerError("The worker does not answer.", f"Start it again; if it stays, see {self.log}.")
 
     def submit(self, opened: OpenVolume, request: Request) -> Errand:
@@ -191,8 +182,7 @@ class Worker:
         """Cancels a job if it has not ended."""
         number = errand.job.number
         if self._errands.pop(number, None) and not errand.ended and self._link.connected:
-            self._cancelled[number] = time.monotonic()
-            self._link.send(Cancel(number))
+            self._pulse.cancel(number)
 
     def forget(self, key: str) -> None:
         """Has the worker give back what it holds of a volume."""
@@ -213,7 +203,7 @@ class Worker:
                 return
             for message in self._link.receive(timeout_s):
                 self._take(message)
-            self._feel_pulse()
+            self._pulse.feel()
         except LinkLostError:
             self._lost()
 
@@ -222,17 +212,14 @@ class Worker:
             if time.monotonic() - self._link.ordered_at > START_S:
                 raise LinkLostError
             return False
-        self._asked_at, self._pinged_at = None, time.monotonic()
+        self._pulse.begin()
         for errand in self._errands.values():
             self._link.send(errand.job)
         return True
 
     def _take(self, message: object) -> None:
-        self._asked_at = None
+        self._pulse.heard(message)
         match message:
-            case Pong(still_s):
-                if still_s > STEP_S:
-                    raise LinkLostError
             case Notice(text):
                 self.notify(text)
             case Begun(number) if number in self._errands:
@@ -247,33 +234,17 @@ class Worker:
             case Progressed(number) if number in self._errands:
                 self._errands[number].inbox.append(message)
             case Ended(number) | Failed(number):
-                self._cancelled.pop(number, None)
+                self._pulse.ended(number)
                 errand = self._errands.pop(number, None)
                 if errand is not None:
                     errand.inbox.append(message)
                     errand.ended = True
 
-    def _feel_pulse(self) -> None:
-        """Raises LinkLostError for a worker that is there, and yet is not."""
-        now = time.monotonic()
-        if self._asked_at is not None and now - self._asked_at > ANSWER_S:
-            raise LinkLostError
-        if now - self._pinged_at > PING_S:
-            self._ping(now)
-        if any(now - since > CANCEL_S for since in self._cancelled.values()):
-            raise LinkLostError
-
-    def _ping(self, now: float) -> None:
-        self._pinged_at = now
-        if self._asked_at is None:
-            self._asked_at = now
-        self._link.send(Ping())
-
     def _lost(self) -> None:
         """The worker is gone; who waits for a job gets a new one, the job that two have died of excepted."""
-        stuck = bool(self._cancelled)
+        stuck = self._pulse.stuck
         self._link.drop()
-        self._cancelled.clear()
+        self._pulse.begin()
         # What was cancelled and would not end is no fault of the job that waits for it.
         if self._errands and not stuck:
             self._blame(next(iter(self._errands.values())))

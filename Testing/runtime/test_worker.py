@@ -15,8 +15,7 @@ from HiDiffRefineLib.errors import BundleError, HintError, SessionError, VolumeE
 from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
-from HiDiffRefineLib.runtime import shared
-from HiDiffRefineLib.runtime import worker as worker_module
+from HiDiffRefineLib.runtime import models, pulse, shared
 from HiDiffRefineLib.runtime.worker import RESTARTED, Worker
 from HiDiffRefineLib.session.editing import edit_request
 from HiDiffRefineLib.session.session import RefinementSession
@@ -52,8 +51,8 @@ def finish(job) -> list:
 @pytest.mark.parametrize("roi", [(), (RegionOfInterest((20, 20, 18), 14), RegionOfInterest((12, 9, 9), 8))])
 def test_every_bit_is_as_without_a_worker(worker, tiny, volume, cube, roi):
     found = []
-    for models in (Pipeline(load_bundle(tiny), torch.device("cpu")), worker.models(tiny)):
-        session = RefinementSession(volume, models)
+    for where in (Pipeline(load_bundle(tiny), torch.device("cpu")), worker.models(tiny)):
+        session = RefinementSession(volume, where)
         list(session.warming_up())
         session.segment(roi)
         session.set_prior(cube & (session.labelmap() == 0), "cube")
@@ -108,6 +107,25 @@ def test_starting_is_no_reason_to_wait(tiny, volume, cube):
     assert len(session.pending) == 1
     assert len(list(session.refine())) == 2 and session.mask()[10, 25, 25]
     worker.stop()
+
+
+def test_a_volume_is_shared_piece_by_piece_and_given_back(session, worker, monkeypatch):
+    monkeypatch.setattr(models, "_COPIED_BYTES", 1000)
+    broken_off = session.warming_up()
+    assert [next(broken_off) for _ in range(3)] == [None] * 3
+    broken_off.close()
+    job = session.warming_up()
+    assert len(finish(job)) == 0
+    memory = shared.attach(session.engine._opened.key)
+    array = session.engine.volume.array
+    assert bytes(memory.buf[: array.nbytes]) == array.tobytes()
+    memory.close()
+    name = session.engine._opened.key
+    session.close()
+    with pytest.raises(FileNotFoundError):
+        shared.attach(name)
+    session.add_click(at(10, 25, 25))  # and it is shared again when it is needed
+    assert len(list(session.refine())) == 2
 
 
 def test_the_latest_hint_wins(session):
@@ -214,8 +232,8 @@ def test_a_job_that_kills_twice_is_given_up(session, worker):
 
 
 def test_a_worker_that_hangs_is_replaced(session, worker, monkeypatch):
-    monkeypatch.setattr(worker_module, "ANSWER_S", 0.5)
-    monkeypatch.setattr(worker_module, "PING_S", 0.1)
+    monkeypatch.setattr(pulse, "ANSWER_S", 0.5)
+    monkeypatch.setattr(pulse, "PING_S", 0.1)
     session.add_click(at(10, 25, 25))
     edit = session.refine(9)
     next(edit)
@@ -233,7 +251,7 @@ def test_a_worker_is_replaced_with_the_process_that_made_it(session, worker):
 
 
 def test_a_cancelled_job_that_will_not_end_is_ended(session, worker, monkeypatch):
-    monkeypatch.setattr(worker_module, "CANCEL_S", 0.5)
+    monkeypatch.setattr(pulse, "CANCEL_S", 0.5)
     session.add_click(at(10, 25, 25))
     edit, hanging = session.refine(9, wait=False), worker.pid
     next(edit)
