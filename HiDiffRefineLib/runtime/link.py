@@ -21,10 +21,9 @@ from HiDiffRefineLib.runtime.wire import Hello, dumps, loads
 # Whether one process carries out any number of orders; see `process`.
 FORKS = sys.platform == "linux"
 _LIBRARY = Path(__file__).resolve().parents[2]
-# As `python -m`, wherever the library lies: Slicer's Python sets a PYTHONPATH of its own.
-_MAIN = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from HiDiffRefineLib.runtime.process import main; main()"
-)
+# As `python -m`, wherever the library lies: Slicer sets a PYTHONPATH of its own. Its folder takes the
+# place of the working directory, from which nothing may be imported.
+_MAIN = "import sys; sys.path[0] = sys.argv[1]; import HiDiffRefineLib.runtime.process as p; p.main()"
 # More at once could keep a user interface waiting.
 _MOST_MESSAGES = 50
 # For a process to end when told so by force.

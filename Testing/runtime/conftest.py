@@ -9,11 +9,10 @@ from HiDiffRefineLib.networks.segmentor import residual_unet
 from HiDiffRefineLib.runtime.worker import Worker
 from HiDiffRefineLib.volumes.volume import Volume
 
-# A client without torch may read this file's neighbours; fixtures alone need the networks.
 SEGMENTOR = {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tiny(tmp_path_factory, copy_bundle, small_refiner, randomise):
     """Folder of a bundle with labels anterior and posterior hippocampus, whose answers are nonsense."""
     folder = tmp_path_factory.mktemp("models")

@@ -29,6 +29,7 @@ BLINK_S = 0.03
 def session(worker, tiny, volume, cube):
     session = RefinementSession(volume, worker.models(tiny))
     session.set_prior(cube, "cube")
+    list(session.warming_up())
     yield session
     session.close()
 
@@ -111,6 +112,7 @@ def test_starting_is_no_reason_to_wait(tiny, volume, cube):
 
 def test_a_volume_is_shared_piece_by_piece_and_given_back(session, worker, monkeypatch):
     monkeypatch.setattr(models, "_COPIED_BYTES", 1000)
+    session.close()
     broken_off = session.warming_up()
     assert [next(broken_off) for _ in range(3)] == [None] * 3
     broken_off.close()
@@ -254,7 +256,7 @@ def test_a_cancelled_job_that_will_not_end_is_ended(session, worker, monkeypatch
     monkeypatch.setattr(pulse, "CANCEL_S", 0.5)
     session.add_click(at(10, 25, 25))
     edit, hanging = session.refine(9, wait=False), worker.pid
-    next(edit)
+    assert next(edit) is None
     os.kill(hanging, signal.SIGSTOP)
     edit.close()
     assert len(list(session.refine())) == 2 and worker.pid != hanging and worker.said == []
@@ -293,6 +295,7 @@ def test_a_python_that_cannot_do_it_is_a_sentence(python, tiny, volume, cube):
 
 
 def test_a_full_shared_memory_is_a_sentence(session, monkeypatch):
+    session.close()
     session.add_click(at(10, 25, 25))
     monkeypatch.setattr(shared.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
     with pytest.raises(WorkerError, match="no room"):
