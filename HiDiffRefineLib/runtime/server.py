@@ -136,8 +136,11 @@ class Server:
     def _close(self, key: str) -> None:
         import torch
 
-        # What the arrays still hold of the memory goes with the last of them.
-        self._engines.pop(key, None)
+        if key in self._engines:
+            engine, *memory = self._engines.pop(key)
+            # Its arrays lie in the memory, which may go when none is left.
+            del engine
+            del memory
         torch.cuda.empty_cache()
 
     def _send(self, message: object) -> None:
