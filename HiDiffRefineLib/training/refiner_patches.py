@@ -7,7 +7,7 @@ from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
-from HiDiffRefineLib.inference.refiner import ZOOM, region_grid
+from HiDiffRefineLib.inference.regions import ZOOM, region_grid
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
 from HiDiffRefineLib.training.patches import LoadedCase, Patches, label_places, random_linear, random_warp

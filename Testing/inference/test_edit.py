@@ -11,7 +11,7 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_region, edit_steps
+from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps
 from HiDiffRefineLib.inference.hint_channels import (
     HINT_CHANNELS,
     NEGATIVE_CLICK,
@@ -20,7 +20,7 @@ from HiDiffRefineLib.inference.hint_channels import (
     POSITIVE_SCRIBBLE,
     hint_channels,
 )
-from HiDiffRefineLib.inference.refiner import ZOOM
+from HiDiffRefineLib.inference.regions import ZOOM, edit_region
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
