@@ -1,10 +1,11 @@
 """Stage 1: the plain refiner, and the Bernoulli refiner trained on the states it will meet.
 
-States are never built from the truth: where the prior is confidently wrong, a state drawn from q(y_t | y_0)
-gives the truth away and the network learns to copy it. They come from the prior (t = T, half of the training)
-or from the model's own answers along an inference schedule. Hints are given over several rounds, each on the
-model's own answer to those before (RITM, arXiv 2102.06583); the prior stays the chain's terminal law
-throughout, with the hints in it.
+A sample is a whole editing session: an answer without hints, then one after every hint, each hint given on the
+model's own answer to those before (RITM, arXiv 2102.06583), and every answer is learnt from. The prior stays the
+chain's terminal law throughout, with the hints in it. States are never built from the truth: where the prior is
+confidently wrong, a state drawn from q(y_t | y_0) gives the truth away and the network learns to copy it. They
+come from the prior (t = T, at least half of the answers) or from the model's own answers along an inference
+schedule.
 """
 
 from functools import partial
@@ -30,13 +31,14 @@ from HiDiffRefineLib.training.refiner_patches import RefinerPatches
 from HiDiffRefineLib.training.simulated_user import NEAR_WEIGHT, Hints, give_hint
 from HiDiffRefineLib.training.validation import print_dice, prior_maps, refined_maps
 
+# Share of answers that are one step from the chain's start; the others take up to MOST_STEPS of a schedule.
 TERMINAL_SHARE = 0.5
-SCHEDULE_LENGTHS = (2, 3, 4, 10)
+SCHEDULE_LENGTHS, MOST_STEPS = (2, 3, 4, 10), 3
 # Numbers of reverse steps that held-out cases are looked at with.
 VALIDATED_STEPS = (1, 2, 3, 4, 10)
 KL_WEIGHT = 0.1
-# Share of batches without any hint, and the most hints a batch is given one after the other.
-UNHINTED_SHARE, MOST_ROUNDS = 0.35, 6
+# Share of sessions without any hint, and the most hints of a session.
+UNHINTED_SHARE, MOST_HINTS = 0.15, 6
 
 
 def train_refiner(config: TrainConfig) -> None:
@@ -47,7 +49,8 @@ def train_refiner(config: TrainConfig) -> None:
     seed = config.seed + fabric.global_rank
     patches = RefinerPatches(training, bundle.patch_size_kji, seed)
     chain = BernoulliChain(bundle.settings["chain"]["T"], bundle.settings["chain"]["schedule"])
-    rng = np.random.default_rng(seed)
+    # The same on every GPU: sessions of different lengths would wait for each other.
+    rng = np.random.default_rng(config.seed)
     plain = config.task == "plain_refiner"
 
     def loss(network, batch):
@@ -113,87 +116,88 @@ def paired_sets(config: TrainConfig) -> tuple[list[list], list[list]]:
 
 
 def plain_loss(network, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
-    """One pass from the soft prior to the mask, after some rounds of hints."""
+    """One pass from the soft prior to the mask, for every hint of a session."""
 
-    def answer(mask, hints):
+    def answers(mask, hints):
         held = hints.hold(prior)
         features = network.encode(condition(image, prior, others, mask, hints.channels))
-        return network.denoise(held, held, prior.new_ones(len(prior)), features)
+        yield network.denoise(held, held, prior.new_ones(len(prior)), features), {}
 
-    mask, hints = edited(lambda mask, hints: torch.sigmoid(answer(mask, hints)), rng, prior, truth)
-    return mask_loss(answer(mask, hints), truth, hints.near)
+    return session_loss(answers, rng, prior, truth)
 
 
 def chain_loss(network, chain: BernoulliChain, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
-    """A reverse step, after some rounds of hints, at a state that the chain itself reached; all samples of
+    """Some reverse steps for every hint of a session, at states that the chain itself reached; all samples of
     the batch at the same t."""
 
-    def encode(mask, hints):
-        return network.encode(condition(image, prior, others, mask, hints.channels))
-
-    def denoise(state, t, features, hints):
-        share = prior.new_full((len(prior),), t / chain.steps)
-        return network.denoise(state, hints.hold(prior), share, features)
-
-    def walk(features, hints, steps, most):
-        """The state and t after some of the reverse steps, and the last answer."""
-        held, y0_hat = hints.hold(prior), None
+    def answers(mask, hints):
+        held = hints.hold(prior)
+        features = network.encode(condition(image, prior, others, mask, hints.channels))
         state, t = draw(clamp_prior(held), torch.rand_like(held)), chain.steps
-        for s in steps[1 : 1 + most]:
-            y0_hat = hints.hold(torch.sigmoid(denoise(state, t, features, hints)))
+        for s in schedule(chain, rng):
+            share = prior.new_full((len(prior),), t / chain.steps)
+            logits = network.denoise(state, held, share, features)
+            y0_hat = torch.sigmoid(logits)
+            yield logits, {"kl": KL_WEIGHT * posterior_kl(chain, state, truth, y0_hat, held, t, t - 1)}
             if s > 0:
-                state = draw(chain.step_probability(state, y0_hat, held, t, s), torch.rand_like(held))
+                own = hints.hold(y0_hat.detach())
+                state = draw(chain.step_probability(state, own, held, t, s), torch.rand_like(held))
                 t = s
-        return state, t, y0_hat
 
-    def answer(mask, hints):
-        steps = [*chain.timesteps(int(rng.integers(1, 3))), 0]
-        return walk(encode(mask, hints), hints, steps, len(steps))[-1]
-
-    mask, hints = edited(answer, rng, prior, truth)
-    features = encode(mask, hints)
-    steps, most = [chain.steps, 0], 0
-    if rng.random() >= TERMINAL_SHARE:
-        steps = [*chain.timesteps(int(rng.choice(SCHEDULE_LENGTHS))), 0]
-        most = int(rng.integers(1, len(steps) - 1))
-    with torch.no_grad():
-        state, t, _ = walk([f.detach() for f in features], hints, steps, most)
-    logits = denoise(state, t, features, hints)
-    y0_hat = torch.sigmoid(logits)
-    divergence = posterior_kl(chain, state, truth, y0_hat, hints.hold(prior), t, t - 1).mean()
-    return mask_loss(logits, truth, hints.near) | {"kl": KL_WEIGHT * divergence}
+    return session_loss(answers, rng, prior, truth)
 
 
-def edited(answer, rng, prior, truth) -> tuple[torch.Tensor, Hints]:
-    """An editing session in which the last hint is still to be answered.
+def schedule(chain: BernoulliChain, rng: np.random.Generator) -> list[int]:
+    """The step indices that an answer goes down to, one for each reverse step; 0 ends the chain."""
+    if rng.random() < TERMINAL_SHARE:
+        return [0]
+    length = int(rng.choice(SCHEDULE_LENGTHS))
+    return [*chain.timesteps(length), 0][1 : 1 + min(length, MOST_STEPS)]
+
+
+def session_loss(answers, rng, prior, truth) -> dict[str, torch.Tensor]:
+    """The mean loss over all answers of an editing session.
 
     Args:
-        answer: (mask, hints) → probability, the network's.
+        answers: (mask, hints) → (logits, further terms of that shape) of each reverse step.
         prior, truth: (B, 1, k, j, i).
-
-    Returns:
-        the mask that the last hint was given on, and all hints; for some batches no hint at all.
     """
     mask, hints = (prior > 0.5).float(), Hints(prior)
-    empty = not mask.flatten(1).any(1).all()
     # Without a hint nothing tells what an empty mask is to become.
-    rounds = int(rng.integers(1, MOST_ROUNDS + 1)) if empty or rng.random() >= UNHINTED_SHARE else 0
-    for n in range(rounds):
+    told = mask.flatten(1).any(1)
+    count = 0 if rng.random() < UNHINTED_SHARE else int(rng.integers(1, MOST_HINTS + 1))
+    # The first hint is given on the prior's mask, or on what the refiner made of it.
+    refined_first = rng.random() < 0.5
+    losses: list[dict[str, torch.Tensor]] = []
+    for n in range(count + 1):
         if n > 0:
-            with torch.no_grad():
-                mask = hints.hold((answer(mask, hints) > 0.5).float())
-        give_hint(hints, mask, truth, rng)
-    return mask, hints
+            give_hint(hints, mask, truth, rng)
+            told = torch.ones_like(told)
+        for logits, further in answers(mask, hints):
+            losses.append(mask_loss(logits, truth, hints.near, told))
+            losses[-1] |= {name: _mean(term, told) for name, term in further.items()}
+        if n > 0 or refined_first:
+            mask = hints.hold((logits.detach() > 0).float())
+    return {name: torch.stack([terms[name] for terms in losses]).mean() for name in losses[0]}
 
 
-_dice = DiceLoss(sigmoid=True)
+_dice = DiceLoss(sigmoid=True, reduction="none")
 
 
-def mask_loss(logits: torch.Tensor, truth: torch.Tensor, near: torch.Tensor) -> dict[str, torch.Tensor]:
+def mask_loss(
+    logits: torch.Tensor, truth: torch.Tensor, near: torch.Tensor, told: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Binary cross-entropy, which keeps the probabilities honest, and Dice, which minds small objects.
 
     Args:
         near: 0…1, how close a hint is; there the cross-entropy counts more.
+        told: (B,) bool, the samples that count.
     """
     weight = 1 + NEAR_WEIGHT * near
-    return {"bce": F.binary_cross_entropy_with_logits(logits, truth, weight), "dice": _dice(logits, truth)}
+    bce = F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="none")
+    return {"bce": _mean(bce, told), "dice": _mean(_dice(logits, truth), told)}
+
+
+def _mean(values: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+    """Mean over the samples that count; 0 where none does."""
+    return (values.flatten(1).mean(1) * told).sum() / told.sum().clamp(min=1)

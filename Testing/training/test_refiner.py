@@ -70,13 +70,26 @@ def test_states_come_from_the_models_own_answers(unhinted):
     assert np.mean([mean for share, mean in later if share <= 0.5]) > 0.4
 
 
-def test_half_of_the_training_is_at_the_chains_start_and_only_the_last_step_learns(unhinted):
+def test_half_of_the_answers_are_one_step_and_every_step_learns(unhinted):
     calls = asked(logit=0.5, prior=0.3, truth=1)
     assert np.mean([len(call) == 1 for call in calls]) == pytest.approx(0.5, abs=0.15)
+    assert max(len(call) for call in calls) == refiner.MOST_STEPS
     for call in calls:
-        assert [grad for *_, grad in call] == [False] * (len(call) - 1) + [True]
         shares = [share for share, *_ in call]
-        assert shares == sorted(shares, reverse=True) and shares[-1] > 0
+        assert shares[0] == 1 and shares == sorted(shares, reverse=True) and shares[-1] > 0
+        assert all(grad for *_, grad in call)
+
+
+def play(seed: int, prior, truth, logit: float = -2.0):
+    """The mask and the clamped voxels of every answer of one session, and its loss."""
+    torch.manual_seed(seed)
+    seen = []
+
+    def answers(mask, hints):
+        seen.append((mask.clone(), hints.clamped.clone(), hints.value.clone()))
+        yield torch.full_like(mask, logit), {}
+
+    return seen, refiner.session_loss(answers, np.random.default_rng(seed), prior, truth)
 
 
 def test_hints_are_given_one_by_one_on_the_models_own_answers_and_stay(monkeypatch):
@@ -84,38 +97,39 @@ def test_hints_are_given_one_by_one_on_the_models_own_answers_and_stay(monkeypat
     prior, truth = torch.zeros(2, 1, 12, 16, 16), torch.zeros(2, 1, 12, 16, 16)
     prior[..., 2:6, 2:6, 2:6] = 0.9
     truth[..., 4:10, 4:12, 4:12] = 1
-    for seed in range(10):
-        torch.manual_seed(seed)
-        held = []
-
-        def answer(mask, hints, held=held):
-            held.append((mask, hints.clamped.clone()))
-            return torch.full_like(mask, 0.2)
-
-        mask, hints = refiner.edited(answer, np.random.default_rng(seed), prior, truth)
-        assert 0 <= len(held) <= refiner.MOST_ROUNDS - 1
-        assert hints.clamped.flatten(1).any(1).all()
-        assert (hints.value[hints.clamped] == truth[hints.clamped]).all()
-        # The answer is empty but for what hints hold.
-        expected = hints.hold(torch.zeros_like(mask)) if held else (prior > 0.5).float()
-        assert (mask != expected).sum() <= (hints.clamped.sum() if held else 0)
-        for (_, before), (_, after) in zip(held, held[1:], strict=False):
-            assert (after & before == before).all()
+    lengths = set()
+    for seed in range(20):
+        seen, _ = play(seed, prior, truth)
+        lengths.add(len(seen))
+        assert not seen[0][1].any() and torch.equal(seen[0][0], (prior > 0.5).float())
+        for n, (mask, clamped, value) in enumerate(seen[1:], 1):
+            before = seen[n - 1][1]
+            assert (clamped & before).equal(before) and clamped.flatten(1).any(1).all()
+            assert (value[clamped] == truth[clamped]).all()
+            # The answer is empty but for the hints that it knew.
+            if n > 1:
+                assert torch.equal(mask, torch.where(before, seen[n - 1][2], 0.0))
+    assert lengths == set(range(2, refiner.MOST_HINTS + 2))
 
 
-def test_an_empty_prior_always_gets_a_hint(unhinted):
+def test_an_empty_prior_counts_only_once_there_is_a_hint(unhinted, monkeypatch):
     prior, truth = torch.zeros(2, 1, 8, 12, 12), torch.ones(2, 1, 8, 12, 12)
+    _, nothing = play(0, prior, truth)
+    assert all(term == 0 for term in nothing.values())
     prior[0, ..., :4] = 1
-    for seed in range(5):
-        _, hints = refiner.edited(lambda mask, hints: mask, np.random.default_rng(seed), prior, truth)
-        assert hints.clamped.any()
+    _, half = play(0, prior, truth)
+    _, one = play(0, prior[:1], truth[:1])
+    assert all(torch.isclose(half[name], one[name]) and one[name] > 0 for name in one)
+    monkeypatch.setattr(refiner, "UNHINTED_SHARE", 0.0)
+    _, hinted = play(0, 0 * prior, truth)
+    assert all(term > 0 for term in hinted.values())
 
 
 @pytest.mark.parametrize("prior", [0.0, 1.0])
 @pytest.mark.parametrize("kind", ["chain", "plain"])
 def test_losses_and_gradients_are_finite_where_the_prior_is_sure(randomise, prior, kind):
     network = randomise(BernoulliRefiner((8, 8, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16), embedding=16, heads=2))
-    shape = (1, 1, 4, 8, 8)
+    shape = (1, 1, 8, 16, 16)
     parts = torch.rand(shape), torch.full(shape, prior), torch.rand(shape), (torch.rand(shape) < 0.5).float()
     if kind == "plain":
         terms = refiner.plain_loss(network, np.random.default_rng(1), *parts)
@@ -131,7 +145,8 @@ def test_a_better_answer_has_a_lower_loss():
     truth = torch.zeros(1, 1, 4, 8, 8)
     truth[..., :4] = 1
     losses = [
-        sum(refiner.mask_loss(scale * (2 * truth - 1), truth, 0 * truth).values()) for scale in (-2, 0, 2, 5)
+        sum(refiner.mask_loss(scale * (2 * truth - 1), truth, 0 * truth, torch.ones(1)).values())
+        for scale in (-2, 0, 2, 5)
     ]
     assert losses == sorted(losses, reverse=True)
 
