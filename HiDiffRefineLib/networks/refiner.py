@@ -18,8 +18,8 @@ from HiDiffRefineLib.networks.exchange import CrossTransformer
 # Channels of the condition, all in 0…1: image, prior, the other segments' probability (this one may begin
 # where they end), current mask, then hints (positive and negative clicks, positive and negative scribbles).
 CONDITION_CHANNELS = 8
-# Of the four scales, each relative to the one before. Both parts begin at half the in-plane resolution: at the
-# full one, convolutions of few channels take nine tenths of the time and leave a GPU at 2 % of what it can do.
+# Of the four scales, each relative to the one before. Both parts begin at half the in-plane resolution: at
+# the full one, convolutions of few channels took most of the time, at 2 % of what a GPU can do.
 STRIDES = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 # Every side of an input must be a multiple of this, (k, j, i).
 DIVISOR_KJI = (8, 16, 16)

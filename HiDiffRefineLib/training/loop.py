@@ -107,9 +107,11 @@ def fit(
             terms = loss(wrapped, batch)
             optimizer.zero_grad(set_to_none=True)
             fabric.backward(sum(terms.values()))
-            fabric.clip_gradients(wrapped, optimizer, max_norm=1.0, error_if_nonfinite=False)
-            optimizer.step()
-            averaged.update_parameters(network)
+            norm = fabric.clip_gradients(wrapped, optimizer, max_norm=1.0, error_if_nonfinite=False)
+            # A single bad batch must not end hours of training.
+            if norm.isfinite():
+                optimizer.step()
+                averaged.update_parameters(network)
             if iteration % LOG_EVERY == 0:
                 values = {name: float(term.detach()) for name, term in terms.items()}
                 if not all(isfinite(value) for value in values.values()):

@@ -1,11 +1,11 @@
 """Stage 1: the plain refiner, and the Bernoulli refiner trained on the states it will meet.
 
-A sample is a whole editing session: an answer without hints, then one after every hint, each hint given on the
-model's own answer to those before (RITM, arXiv 2102.06583), and every answer is learnt from. The prior stays the
-chain's terminal law throughout, with the hints in it. States are never built from the truth: where the prior is
-confidently wrong, a state drawn from q(y_t | y_0) gives the truth away and the network learns to copy it. They
-come from the prior (t = T, at least half of the answers) or from the model's own answers along an inference
-schedule.
+A sample is a whole editing session: an answer without hints, then one after every hint, each hint given on
+the model's own answer to those before (RITM, arXiv 2102.06583), and every answer is learnt from. The prior
+stays the chain's terminal law throughout, with the hints in it. States are never built from the truth: where
+the prior is confidently wrong, a state drawn from q(y_t | y_0) gives the truth away and the network learns to
+copy it. They come from the prior (t = T, at least half of the answers) or from the model's own answers along
+an inference schedule.
 """
 
 from functools import partial

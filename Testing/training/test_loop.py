@@ -133,3 +133,18 @@ def test_learning_rate_warms_up_and_falls_to_nothing():
     assert peak / 1000 == pytest.approx(loop.WARMUP_SHARE, abs=0.002)
     assert shares[:peak] == sorted(shares[:peak]) and shares[peak:] == sorted(shares[peak:], reverse=True)
     assert shares[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_batch_with_an_infinite_gradient_is_left_out(make_config):
+    config, seen = make_config(iterations=4), []
+
+    def one_bad(model, batch):
+        weights = torch.cat([p.flatten() for p in model.parameters()])
+        seen.append(weights.detach())
+        # The second is finite itself; its gradient is not.
+        bad = (0 * weights).abs().sqrt() if len(seen) == 2 else 0 * weights
+        return loss(model, batch) | {"bad": bad.sum()}
+
+    averaged = run(config, one_bad)
+    assert torch.equal(seen[1], seen[2]) and not torch.equal(seen[2], seen[3])
+    assert all(weight.isfinite().all() for weight in averaged.parameters())
