@@ -102,7 +102,9 @@ class Denoiser(nn.Module):
         self.exchange = CrossTransformer(c3, heads, embedding)
         self.up2, self.up1, self.up0 = nn.Conv3d(c3, c2, 1), nn.Conv3d(c2, c1, 1), nn.Conv3d(c1, c0, 1)
         self.decode2, self.decode1, self.decode0 = (ResidualBlock(c, embedding) for c in (c2, c1, c0))
-        self.spread, self.norm = nn.ConvTranspose3d(c0, FINE, STRIDES[0], stride=STRIDES[0]), _norm(FINE)
+        self.spread = nn.ConvTranspose3d(c0, FINE, STRIDES[0], stride=STRIDES[0])
+        # One group: with a group a channel, how much a channel says of the whole region would be lost.
+        self.norm = nn.GroupNorm(1, FINE)
         self.smooth = nn.Conv3d(FINE, FINE, 3, padding=1)
         self.head = nn.Conv3d(FINE, 1, 1)
         nn.init.zeros_(self.head.weight)
