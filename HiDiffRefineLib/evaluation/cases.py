@@ -52,7 +52,6 @@ def read_case(folder: Path, name: str) -> tuple[Volume, np.ndarray]:
 def read_labels_on(volume: Volume, path: Path) -> np.ndarray:
     """Labels (k, j, i) from a file on the grid of a volume, resampled where the file has another one."""
     labels = read_labelmap(path)
-    same = volume.array.shape == labels.array.shape
-    if same and np.allclose(volume.ijk_to_ras, labels.ijk_to_ras, atol=1e-3):
+    if volume.same_grid(labels):
         return labels.array
     return resample_labelmap(labels.array, labels.ijk_to_ras, Grid(volume.array.shape, volume.ijk_to_ras))

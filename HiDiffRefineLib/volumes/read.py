@@ -22,6 +22,8 @@ from HiDiffRefineLib.volumes.checks import (
 )
 from HiDiffRefineLib.volumes.dicom_folder import read_dicom_folder
 from HiDiffRefineLib.volumes.itk import affine_from_itk, native_messages_silenced
+from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.seg_nrrd import labels_in
 from HiDiffRefineLib.volumes.volume import Volume
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -65,6 +67,23 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
         volume = _read(path)
         check_labels(volume.array)
     return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
+
+
+def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
+    """A labelmap as from `read_labelmap`, and what its values mean.
+
+    Returns:
+        the labelmap, and a label for each segment that a .seg.nrrd lists (the empty ones too) and for each
+        further value.
+    """
+    volume = read_labelmap(path)
+    labels = []
+    if str(path).lower().endswith(".seg.nrrd"):
+        reader = _opened(Path(path).absolute())
+        reader.ReadImageInformation()
+        labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
+    unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
+    return volume, [*labels, *map(nameless_label, sorted(unlisted))]
 
 
 @contextmanager
@@ -113,11 +132,16 @@ def _check_permission(path: Path) -> None:
             file.open("rb").close()
 
 
-def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _opened(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if path.suffix.lower() in (".mha", ".mhd"):
         reader.SetImageIO("MetaImageIO")  # which SimpleITK finds by itself for small letters only
+    return reader
+
+
+def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    reader = _opened(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:

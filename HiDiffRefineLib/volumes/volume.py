@@ -29,3 +29,8 @@ class Volume:
     def like(self, array: np.ndarray, name: str = "") -> "Volume":
         """Another array (k, j, i) on this volume's grid."""
         return Volume(array, self.ijk_to_ras, name or self.name)
+
+    def same_grid(self, other: "Volume") -> bool:
+        """Whether another volume has the same voxels in the same places, to a micrometre."""
+        same_shape = self.array.shape == other.array.shape
+        return same_shape and np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=1e-3)
