@@ -95,7 +95,7 @@ def refined(
     """The mask (k, j, i) after an edit under all hints; the chain is None for the plain refiner."""
     given = [as_hint(hint, segment.grid) for hint in hints]
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
-    working = pipeline.bundle.working_spacing_kji_mm
+    working = pipeline.working_spacing_kji(segment.grid)
     region = edit_region(given[-1], bounds, working, pipeline.refiner_bundle.patch_size_kji)
     *_, last = edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
     result, unclamped = mask.copy(), mask.copy()

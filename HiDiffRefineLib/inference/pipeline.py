@@ -36,9 +36,18 @@ class Scan:
     bounds_ras: np.ndarray
 
 
+# The name by which a user asks for the refiner without a segmentor.
+REFINER_ONLY = "refiner-only"
+# Finest working spacing of an image without a segmentor, mm: no network was trained on finer ones.
+FINEST_MM = 1.0
+
+
 @dataclass
 class Pipeline:
-    """Segmentor and refiner of a bundle on one device; networks load when first used."""
+    """Segmentor and refiner of a bundle on one device; networks load when first used.
+
+    A refiner's bundle makes a pipeline as well, for masks from elsewhere on images of any kind.
+    """
 
     bundle: Bundle
     device: torch.device
@@ -46,7 +55,9 @@ class Pipeline:
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
-        """The class-agnostic refiner that this bundle names."""
+        """The class-agnostic refiner that this bundle names, or is."""
+        if self.bundle.kind == "refiner":
+            return self.bundle
         return load_bundle(self.bundle.settings["refiner"])
 
     @cached_property
@@ -73,10 +84,10 @@ class Pipeline:
             the number of reverse steps; 0 where the refiner is not needed.
 
         Raises:
-            ConfigError: a bundle that is no segmentor, or impossible steps.
+            ConfigError: a segmentor is needed and the bundle is none, or impossible steps.
             BundleError: weights missing or damaged.
         """
-        if self.bundle.kind != "segmentor":
+        if "segmentor" in needed and self.bundle.kind != "segmentor":
             raise ConfigError(
                 f"'{self.bundle.name}' is a {self.bundle.kind}, not a segmentor.",
                 "Choose one that `python -m HiDiffRefineLib bundles` lists as segmentor.",
@@ -91,18 +102,36 @@ class Pipeline:
             self.network(key)
         return steps
 
+    def working_spacing_kji(self, grid: Grid) -> np.ndarray:
+        """Voxel size in mm along S, A, R that the segmentor works at; of a refiner alone, the image's own.
+
+        Args:
+            grid: of the image. An oblique axis counts for the one of S, A and R that it follows most.
+        """
+        if self.bundle.kind == "segmentor":
+            return np.array(self.bundle.working_spacing_kji_mm)
+        linear = grid.ijk_to_ras[:3, :3]
+        size_ijk = np.linalg.norm(linear, axis=0)
+        follows = np.abs(linear / size_ijk).argmax(axis=1)  # of R, A and S
+        return np.maximum(size_ijk[follows][::-1], FINEST_MM)
+
+    def check_modality(self, volume: Volume) -> None:
+        """Refuses a volume (VolumeError) that says it is of another modality than the bundle's."""
+        modality = self.bundle.settings.get("modality", volume.modality)
+        if volume.modality not in ("", modality):
+            raise VolumeError(
+                f"{volume.name} is {volume.modality}, but the model '{self.bundle.name}' is for {modality}.",
+                f"Choose a series of modality {modality}, or another model.",
+            )
+
     def bounds_ras(self, volume: Volume, roi: RegionOfInterest | None = None) -> np.ndarray:
         """Where to segment, (2, 3) RAS mm: the volume, or what a region of interest holds of it.
 
         Raises:
             VolumeError: another modality than the bundle's, or a larger region than it was made for.
         """
-        modality, limit = self.bundle.settings["modality"], self.bundle.settings.get("region_mm", np.inf)
-        if volume.modality not in ("", modality):
-            raise VolumeError(
-                f"{volume.name} is {volume.modality}, but the model '{self.bundle.name}' is for {modality}.",
-                f"Choose a series of modality {modality}, or another model.",
-            )
+        self.check_modality(volume)
+        limit = self.bundle.settings.get("region_mm", np.inf)
         low, high = Grid(volume.array.shape, volume.ijk_to_ras).bounds_ras()
         if roi is not None:
             low, high = np.maximum(low, roi.bounds_ras()[0]), np.minimum(high, roi.bounds_ras()[1])
@@ -146,6 +175,11 @@ class Pipeline:
             return label_probability(prior, label, scan.grid)
         *_, answer = reverse_steps(self.network("refiner"), self.chain, region, steps, seed)
         return label_probability(prior, label, scan.grid, region, answer)
+
+
+def open_pipeline(name: str, device: torch.device) -> Pipeline:
+    """The pipeline of a bundle (its name or folder) or of the refiner alone, as `REFINER_ONLY`."""
+    return Pipeline(load_bundle("refiner" if name == REFINER_ONLY else name), device)
 
 
 def segment(

@@ -59,7 +59,7 @@ def uncertainty(engine: Engine, state: State, name: str, samples: int = SAMPLES)
         )
     steps = pipeline.check(None, ["refiner"])
     patch_kji = pipeline.refiner_bundle.patch_size_kji
-    region = region_grid(bounds_ras, pipeline.bundle.working_spacing_kji_mm, patch_kji)
+    region = region_grid(bounds_ras, pipeline.working_spacing_kji(state.grid), patch_kji)
     box = voxel_box(state.grid, region.bounds_ras())
     grid = part_of(state.grid, box)
     segment = segment_within(box, engine, state, name)

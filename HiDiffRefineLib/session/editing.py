@@ -31,7 +31,7 @@ def edit_regions(layer: Layer, grid: Grid, pipeline: Pipeline) -> list[Grid]:
         grids of the refiner's input, that of the newest hint last.
     """
     object_ras = layer.bounds_ras(grid)
-    working_kji = pipeline.bundle.working_spacing_kji_mm
+    working_kji = pipeline.working_spacing_kji(grid)
     patch_kji = pipeline.refiner_bundle.patch_size_kji
     regions: list[Grid] = []
     for hint in reversed(layer.told.pending or layer.told.hints[-1:]):
