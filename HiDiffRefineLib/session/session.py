@@ -126,15 +126,22 @@ class RefinementSession:
         Raises:
             HintError: outside the volume, in a locked place or in another segment.
         """
-        self._add(Click(point_ras, positive))
+        self.add_hint(Click(point_ras, positive))
 
     def add_scribble(self, points_ras: np.ndarray, positive: bool, width_mm: float) -> None:
         """A stroke through points (n, 3) in RAS mm; see `add_click`."""
-        self._add(Scribble(points_ras, positive, width_mm))
+        self.add_hint(Scribble(points_ras, positive, width_mm))
 
     def add_painted(self, mask: np.ndarray, positive: bool) -> None:
         """Voxels painted on a mask (k, j, i) of the volume's geometry; see `add_click`."""
-        self._add(Painted(checked(mask, self.state), self.engine.volume.ijk_to_ras, positive))
+        self.add_hint(Painted(checked(mask, self.state), self.engine.volume.ijk_to_ras, positive))
+
+    def add_hint(self, hint: Hint) -> None:
+        """Any hint, paint on a grid of its own included; see `add_click`."""
+        self._settle()
+        found(self.selected, self.state)
+        check_new_hint(hint, self.state)
+        self._do("hint", hint=hint)
 
     def refine(self, steps: int | None = None) -> Iterator[Preview]:
         """Edits the selected segment by its pending hints, or once more around its newest one.
@@ -234,12 +241,6 @@ class RefinementSession:
         if self.journal is not None:
             self.journal.append(event, fields)
         return True
-
-    def _add(self, hint: Hint) -> None:
-        self._settle()
-        found(self.selected, self.state)
-        check_new_hint(hint, self.state)
-        self._do("hint", hint=hint)
 
     def _set_locked(self, locked: np.ndarray) -> None:
         block = difference(self.state.locked, locked)
