@@ -1,5 +1,6 @@
 """Cases with known labels: a folder with images/ and labels/, the same file names in both."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def find_cases(folder: Path, names: Sequence[str] = ()) -> list[str]:
                 f"There are no labels for {found[name]}.", f"Put them into {folder / 'labels'}."
             )
     return [found[name] for name in names or found]
+
+
+def label_names(folder: Path) -> dict[int, str]:
+    """What the label values mean, as far as the folder's dataset.json says it: {"labels": {"1": name, …}}."""
+    try:
+        labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"]
+        return {int(value): str(name) for value, name in labels.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # names are a courtesy: no figure depends on them
 
 
 def read_case(folder: Path, name: str) -> tuple[Volume, np.ndarray]:
