@@ -1,6 +1,6 @@
 """The robot user corrects every label of every case, through each way of answering hints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
-from HiDiffRefineLib.inference.edit import Segment, edit_region, edit_steps
+from HiDiffRefineLib.inference.edit import Preview, Segment, edit_region, edit_steps
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.volumes.volume import Volume
@@ -57,7 +57,7 @@ def evaluate_hints(
     known |= {label.value: label.name for label in pipeline.bundle.labels}
     for n, file in enumerate(files):
         volume, truth = read_case(folder, file)
-        start = _starter(pipeline, volume, prior, file)
+        start = starter(pipeline, volume, prior, file)
         values = judged(pipeline, truth)
         for m, value in enumerate(values):
             progress((n + m / len(values)) / len(files), f"{file} {known.get(value, f'label {value}')}")
@@ -117,7 +117,7 @@ def judged(pipeline: Pipeline, truth: np.ndarray) -> list[int]:
     return [value for value in present if value in known or not known]
 
 
-def _starter(
+def starter(
     pipeline: Pipeline, volume: Volume, prior: str, file: str
 ) -> Callable[[int], tuple[Segment, np.ndarray]]:
     """Label value → the segment as edits take it, and its mask (k, j, i) to start from."""
@@ -170,14 +170,27 @@ def refined(
     hints: Sequence[RobotHint],
 ) -> Answer:
     """The mask (k, j, i) after an edit under all hints; the chain is None for the plain refiner."""
+    *_, last = previews(pipeline, segment, network, chain, steps, mask, hints)
+    result, unclamped = mask.copy(), mask.copy()
+    result[last.box], unclamped[last.box] = last.mask, last.unclamped
+    return Answer(result, unclamped, last.box)
+
+
+def previews(
+    pipeline: Pipeline,
+    segment: Segment,
+    network,
+    chain,
+    steps: int,
+    mask: np.ndarray,
+    hints: Sequence[RobotHint],
+) -> Iterator[Preview]:
+    """What `refined` is the last of: the edit after each reverse step."""
     given = [as_hint(hint, segment.grid) for hint in hints]
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
     working = pipeline.working_spacing_kji(segment.grid)
     region = edit_region(given[-1], bounds, working, pipeline.refiner_bundle.patch_size_kji)
-    *_, last = edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
-    result, unclamped = mask.copy(), mask.copy()
-    result[last.box], unclamped[last.box] = last.mask, last.unclamped
-    return Answer(result, unclamped, last.box)
+    return edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
 
 
 def as_hint(hint: RobotHint, grid: Grid) -> Hint:
