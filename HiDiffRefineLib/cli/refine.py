@@ -11,10 +11,11 @@ import numpy as np
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.cli.report import print_change, print_hints, warn_about_image
-from HiDiffRefineLib.errors import ConfigError, VolumeError
+from HiDiffRefineLib.errors import ConfigError, HintError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.hints.rasterize import describe
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
 from HiDiffRefineLib.volumes.volume import Volume
@@ -151,6 +152,7 @@ def correct(
         if other != label:
             session.set_prior(mask == other.value, other.name)
     session.set_prior(mask == label.value, label.name)
+    _check_possible(session, hints)
     with progress_bar() as progress:
         for n, hint in enumerate(hints):
             progress(n / len(hints), f"hint {n + 1} of {len(hints)}")
@@ -162,3 +164,14 @@ def correct(
     corrected[mask == label.value] = 0
     corrected[session.mask()] = label.value
     return corrected
+
+
+def _check_possible(session, hints: Sequence[Hint]) -> None:
+    """Refuses a hint that can't hold before the first edit: what is protected stays the same throughout."""
+    for number, hint in enumerate(hints, 1):
+        try:
+            session.add_hint(hint)
+        except HintError as error:
+            raise HintError(f"Hint {number} ({describe(hint)}): {error.message}", error.remedy) from error
+    for _ in hints:
+        session.undo()

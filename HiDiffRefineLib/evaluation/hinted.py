@@ -45,7 +45,7 @@ def evaluate_hints(
         robot: one of `ROBOTS`. With scribbles there is no row "ball", which is painted at clicks.
 
     Returns:
-        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, and "steps"}.
+        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, "steps" and "device"}.
 
     Raises:
         as `evaluate`, and VolumeError where no case has a label to judge.
@@ -70,16 +70,17 @@ def evaluate_hints(
     progress(1.0, "done")
     if not curves:
         raise VolumeError(f"{folder} has no case with a label to correct.", "Check the files in its labels/.")
-    measured = setup(folder, prior, robot, count, curves) | {"steps": steps}
+    measured = setup(folder, prior, robot, count, curves) | {"steps": steps, "device": str(pipeline.device)}
     return {"hints": build_hints(curves), "hints_setup": measured}
 
 
 def setup(folder: Path, prior: str, robot: str, count: int, curves: dict[str, list]) -> dict:
     """What hint figures were measured on: {"data", "prior", "robot", "count", "pairs"}.
 
-    The prior is "segmentor", "empty" or "masks", `count` the hints at most, `pairs` how many (case, label).
+    The prior is "segmentor", "empty" or the name of the masks' folder, `count` the hints at most, `pairs` how
+    many (case, label).
     """
-    prior = prior if prior in PRIORS else "masks"
+    prior = prior if prior in PRIORS else Path(prior).resolve().name
     pairs = len(next(iter(curves.values())))
     data = folder.resolve().name
     return {"data": data, "prior": prior, "robot": robot, "count": count, "pairs": pairs}

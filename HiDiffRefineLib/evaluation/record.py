@@ -18,7 +18,7 @@ _GIVERS = {
     "jitter": "clicks up to 5 mm off the deepest point of the largest error",
     "scribble": "scribbles along the middle of the largest error",
 }
-_STARTS = {"segmentor": "the segmentor's masks", "empty": "nothing", "masks": "masks from elsewhere"}
+_STARTS = {"segmentor": "the segmentor's masks", "empty": "nothing"}
 
 
 def record_validation(folder: str | Path, result: dict, split: str, command: str) -> None:
@@ -100,10 +100,11 @@ def _write_hints(bundle: Bundle, tables: list[dict]) -> None:
 
 def _hint_section(table: dict) -> str:
     setup, commands = table["setup"], "\n".join(table["commands"])
-    start, hints = _STARTS[setup["prior"]], _GIVERS[setup["robot"]]
+    start = _STARTS.get(setup["prior"], f"the masks '{setup['prior']}'")
     told = (
-        f"**{setup['data']}, from {start}**: up to {setup['count']} {hints}; {setup['pairs']} structures in"
-        f" {len(table['cases'])} cases. {table['split']} {table['date']}."
+        f"**{setup['data']}, from {start}**: up to {setup['count']} {_GIVERS[setup['robot']]};"
+        f" {setup['pairs']} structures in {len(table['cases'])} cases. {table['split']}"
+        f" {setup['steps']} reverse steps, seconds on {setup['device']} (other tools: CPU), {table['date']}."
     )
     return f"{told}\n\n{markdown_hint_table(table['rows'])}\n```\n{commands}\n```\n"
 

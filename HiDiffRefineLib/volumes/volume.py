@@ -31,6 +31,6 @@ class Volume:
         return Volume(array, self.ijk_to_ras, name or self.name)
 
     def same_grid(self, other: "Volume") -> bool:
-        """Whether another volume has the same voxels in the same places, to a micrometre."""
+        """Whether another volume has the same voxels in the same places, but for rounding (1e-3 mm)."""
         same_shape = self.array.shape == other.array.shape
         return same_shape and np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=1e-3)

@@ -110,7 +110,7 @@ def test_the_program_compares_all_tools(data):
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(output.read_text(encoding="utf-8"))
     assert (result["cases"], result["hints_setup"]["pairs"]) == (["blocks"], 2)
-    assert result["hints_setup"]["prior"] == "masks"
+    assert result["hints_setup"]["prior"] == "priors"
     assert "random walker" in done.stdout
     rows = result["hints"]
     assert f"peers.py --data {data} --hints 3" in result["command"]

@@ -47,6 +47,7 @@ def test_the_refiner_alone_corrects_every_label_from_nothing(measure, capsys):
     assert (result["bundle"], result["cases"]) == ("refiner-only", ["two"])
     assert result["hints_setup"] == {
         "data": "cases", "prior": "empty", "robot": "click", "count": 1, "pairs": 2, "steps": 2,
+        "device": "cpu",
     }  # fmt: skip
     assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
     for row in result["hints"].values():

@@ -141,7 +141,8 @@ def test_bad_wishes(refine, markups, capsys, more, sentence):
     assert sentence in capsys.readouterr().err
 
 
-def test_bad_hints(refine, markups, tmp_path, capsys):
+def test_bad_hints_are_refused_before_any_edit(refine, markups, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("HiDiffRefineLib.session.session.RefinementSession.refine", None)
     broken, nothing = tmp_path / "broken.mrk.json", tmp_path / "nothing.nii.gz"
     broken.write_text("{")
     sitk.WriteImage(sitk.Image(30, 30, 20, sitk.sitkUInt8), str(nothing))
@@ -151,7 +152,11 @@ def test_bad_hints(refine, markups, tmp_path, capsys):
         (broken, "broken.mrk.json: The file is damaged"),
         (tmp_path / "missing.mrk.json", "missing.mrk.json: The file cannot be read"),
         (nothing, "nothing.nii.gz: Nothing is painted on it."),
-        (markups("taken", (18, 15, 10)), "The hint for 'left half' lies in the segment 'right half'."),
+        (
+            markups("taken", (10, 15, 13), (18, 15, 10)),
+            "Hint 2 (positive click at R -18.0, A -15.0, S 10.0 mm): The hint for 'left half' lies in the"
+            " segment 'right half'.",
+        ),
     ):
         status, output = refine(file)
         error = capsys.readouterr().err

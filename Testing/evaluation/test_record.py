@@ -16,7 +16,7 @@ from HiDiffRefineLib.evaluation.robot_user import Curve
 
 REPOSITORY = Path(__file__).parents[2]
 SETUP = {"data": "ct", "prior": "segmentor", "robot": "click", "count": 2, "pairs": 1}
-PEER = {"cases": ["a"], "hints_setup": SETUP | {"prior": "masks"}, "command": "python peers.py"}
+PEER = {"cases": ["a"], "hints_setup": SETUP | {"prior": "fold0"}, "command": "python peers.py"}
 
 
 def curve(*dice):
@@ -26,7 +26,7 @@ def curve(*dice):
 
 def measured(*dice, **setup):
     hints = build_hints({name: [curve(*dice)] for name in ("refiner", "ball")})
-    return {"cases": ["a"], "hints": hints, "hints_setup": SETUP | {"steps": 2} | setup}
+    return {"cases": ["a"], "hints": hints, "hints_setup": SETUP | {"steps": 2, "device": "cpu"} | setup}
 
 
 @pytest.fixture(params=["abdomen-ct", "refiner"])
@@ -44,12 +44,15 @@ def card(folder) -> str:
 def test_tables_stand_side_by_side_and_a_new_one_replaces_its_like(folder):
     record_hints(folder, measured(0.5, 0.6, 0.7), "Case a, unseen.", "evaluate --first")
     record_hints(folder, measured(0.5, 0.6, 0.8, robot="jitter"), "Case a, unseen.", "evaluate --second")
+    record_hints(folder, measured(0.5, 0.6, 0.8, prior="others"), "Case a, unseen.", "evaluate --other")
     record_hints(folder, measured(0.5, 0.6, 0.9), "Case a, unseen.", "evaluate --third")
     tables = load_bundle(folder).settings["hints"]
-    assert [table["commands"] for table in tables] == [["evaluate --second"], ["evaluate --third"]]
-    assert tables[1]["rows"]["refiner"]["dice"]["2"] == 0.9
+    commands = [table["commands"] for table in tables]
+    assert commands == [["evaluate --second"], ["evaluate --other"], ["evaluate --third"]]
+    assert tables[2]["rows"]["refiner"]["dice"]["2"] == 0.9
     told = card(folder)
     assert told.count("**ct, from the segmentor's masks**: up to 2 clicks") == 2
+    assert "**ct, from the masks 'others'**" in told and "2 reverse steps, seconds on cpu" in told
     assert "Case a, unseen." in told and "evaluate --first" not in told and "Not measured yet" not in told
     assert "| refiner, all steps | 0.500 | 0.600 | 0.900 |" in told
 
