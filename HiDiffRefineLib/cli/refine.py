@@ -18,7 +18,7 @@ from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
-from HiDiffRefineLib.volumes.volume import Volume
+from HiDiffRefineLib.volumes.volume import Volume, laid_on
 from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
 
 DESCRIPTION = """\
@@ -37,7 +37,7 @@ def add_to(commands) -> None:
         "refine", help="correct a mask by clicks and scribbles", description=DESCRIPTION
     )
     parser.add_argument("image", type=Path, help="NIfTI, NRRD or MHA file, or a folder with one DICOM series")
-    parser.add_argument("mask", type=Path, help="labelmap or .seg.nrrd of the image's geometry, may be empty")
+    parser.add_argument("mask", type=Path, help="labelmap or .seg.nrrd on the image's voxels, may be empty")
     parser.add_argument(
         "--hints", type=Path, nargs="+", required=True, metavar="FILE", help=".mrk.json, or painted labelmap"
     )
@@ -88,7 +88,8 @@ def read_mask(path: Path, volume: Volume) -> tuple[np.ndarray, list[Label]]:
         VolumeError: unreadable, or another geometry.
     """
     mask, labels = read_segmentation(path)
-    if not volume.same_grid(mask):
+    labelmap = laid_on(volume, mask)
+    if labelmap is None:
         raise VolumeError(
             f"{path.name}: The mask has another geometry than the image {volume.name}.",
             "Resample it onto the image's grid; in 3D Slicer, export the segmentation as a labelmap with the"
@@ -99,7 +100,7 @@ def read_mask(path: Path, volume: Volume) -> tuple[np.ndarray, list[Label]]:
         replace(label, name=f"{label.name} ({label.value})") if names[label.name] > 1 else label
         for label in labels
     ]
-    return mask.array, unlike
+    return labelmap, unlike
 
 
 def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tuple[Label, Sequence[Label]]:

@@ -53,6 +53,8 @@ def read_volume(path: str | os.PathLike) -> Volume:
 def read_labelmap(path: str | os.PathLike) -> Volume:
     """Reads a labelmap, single-layer .seg.nrrd included; an empty one (all 0) is fine.
 
+    It may be one voxel thin: 3D Slicer saves a segmentation cropped, a scribble to its slice.
+
     Args:
         path: as for `read_volume`.
 
@@ -64,7 +66,7 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
     """
     path = Path(path).absolute()
     with _named(path):
-        volume = _read(path)
+        volume = _read(path, thinnest=1)
         check_labels(volume.array)
     return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
 
@@ -109,7 +111,7 @@ def title(path: Path) -> str:
     return name
 
 
-def _read(path: Path) -> Volume:
+def _read(path: Path, thinnest: int = 2) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
     _check_permission(path)
@@ -122,7 +124,7 @@ def _read(path: Path) -> Volume:
             f"Use {', '.join(EXTENSIONS)}, or a folder that holds one DICOM series.",
         )
     with native_messages_silenced():
-        return Volume(*_read_file(path), title(path))
+        return Volume(*_read_file(path, thinnest), title(path))
 
 
 def _check_permission(path: Path) -> None:
@@ -140,7 +142,7 @@ def _opened(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
     reader = _opened(path)
     try:
         reader.ReadImageInformation()
@@ -153,7 +155,7 @@ def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     axes = min(reader.GetDimension(), 3)
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:axes, :axes]
     _check_pixel_type(reader)
-    check_grid(size, reader.GetSpacing(), direction)
+    check_grid(size, reader.GetSpacing(), direction, thinnest)
     if path.name.lower().endswith((".nii", ".nii.gz")):
         _check_nifti_voxels(path, reader)
 

@@ -81,3 +81,11 @@ def test_named_segments_decide_over_their_values(tmp_path):
 def test_other_values_are_refused(tmp_path):
     with pytest.raises(HintError, match="The value 3 says neither positive nor negative"):
         read_hints(save(tmp_path / "paint.nrrd", [1, 3]), GRID)
+
+
+def test_a_scribble_cropped_to_its_slice(tmp_path):
+    thin = sitk.GetImageFromArray(np.ones((1, 1, 3), np.uint8))
+    thin.SetOrigin((2, 3, 4))
+    sitk.WriteImage(thin, str(tmp_path / "paint.nrrd"))
+    (paint,) = read_hints(tmp_path / "paint.nrrd", GRID)
+    assert hint_labels([paint], GRID)[4, 3].tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]
