@@ -45,10 +45,14 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     """A mask on the grid of a volume, where its voxels are voxels of it; None where they are not.
 
     3D Slicer saves a segmentation cropped to its segments: the same voxels in the same places, but fewer.
+    Of an empty one it saves a single voxel of no meaning.
 
     Returns:
         labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where that reaches out.
     """
+    result = np.zeros(volume.array.shape, mask.array.dtype)
+    if mask.array.size == 1 and not mask.array.any():
+        return result
     ijk_to_ijk = np.linalg.inv(volume.ijk_to_ras) @ mask.ijk_to_ras
     offset = np.rint(ijk_to_ijk[:3, 3]).astype(int)
     corners = np.array([*product(*((0, n - 1) for n in mask.array.shape[::-1]))])
@@ -59,6 +63,5 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     last = first + mask.array.shape
     if (first < 0).any() or (last > volume.array.shape).any():
         return None
-    result = np.zeros(volume.array.shape, mask.array.dtype)
     result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = mask.array
     return result

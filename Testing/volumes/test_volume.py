@@ -34,6 +34,11 @@ def test_a_grid_that_reaches_out_is_another_geometry(volume):
     assert laid_on(volume, shifted(np.zeros((4, 4, 4)), (0, 0, 2))) is not None
 
 
+def test_an_empty_segmentation_has_no_place_and_needs_none(volume):
+    assert not laid_on(volume, Volume(np.zeros((1, 1, 1), np.uint8), np.eye(4))).any()
+    assert laid_on(volume, Volume(np.ones((1, 1, 1), np.uint8), np.eye(4))) is None
+
+
 def test_other_voxels_are_no_place(volume):
     part = np.ones((2, 2, 2))
     assert laid_on(volume, shifted(part, (0.4, 0, 0))) is None
