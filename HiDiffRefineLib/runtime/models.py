@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from HiDiffRefineLib import errors
-from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.bundles import Bundle, refiner_of
 from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.runtime import shared
 from HiDiffRefineLib.runtime.kept import prior_key
@@ -40,8 +40,8 @@ class WorkerModels:
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
-        """The class-agnostic refiner that the bundle names."""
-        return load_bundle(self.bundle.settings["refiner"])
+        """The class-agnostic refiner that the bundle names, or is."""
+        return refiner_of(self.bundle)
 
     def open(self, volume: Volume) -> "WorkerEngine":
         """An engine for a volume, which is copied when it is first needed."""

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from HiDiffRefineLib.bundles import load_bundle
-from HiDiffRefineLib.errors import BundleError, HintError, SessionError, VolumeError, WorkerError
+from HiDiffRefineLib.errors import BundleError, ConfigError, HintError, SessionError, VolumeError, WorkerError
 from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.runtime import models, pulse, shared
 from HiDiffRefineLib.runtime.worker import RESTARTED, Worker
 from HiDiffRefineLib.session.editing import edit_request
+from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
 from Testing.session.acting import told
@@ -78,6 +79,25 @@ def test_every_bit_is_as_without_a_worker(worker, tiny, volume, cube, roi):
         assert np.array_equal(a.mask, b.mask) and np.array_equal(a.unclamped, b.unclamped)
     assert all(np.array_equal(a, b) for a, b in zip(doubt, its_doubt, strict=True))
     assert worker.said == []
+
+
+def test_the_refiner_alone_is_a_session_on_a_worker_too(worker, tiny, volume, cube, tmp_path):
+    found = []
+    for n, where in enumerate(("refiner-only", worker.models("refiner-only"))):
+        session = RefinementSession(volume, where, journal=tmp_path / f"{n}.journal")
+        list(session.warming_up())
+        with pytest.raises(ConfigError, match="is a refiner, not a segmentor"):
+            session.segment()
+        session.set_prior(cube, "cube")
+        session.add_click(at(10, 25, 25))
+        previews = list(session.refine())
+        doubt = session.uncertainty()
+        found.append(
+            (told(session), [preview.mask.tobytes() for preview in previews], doubt.values.tobytes())
+        )
+        session.close()
+        assert told(restore(tmp_path / f"{n}.journal", volume, where)) == told(session)
+    assert found[0] == found[1] and session.mask()[10, 25, 25] and len(previews) == 2
 
 
 def test_looking_for_news_never_takes_longer_than_a_blink(session):
