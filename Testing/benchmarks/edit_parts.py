@@ -67,10 +67,10 @@ CPU = torch.Tensor.cpu
 # Functions of `inference.edit`, by the part that they are; the network's `encode` and moves between devices
 # are parts of their own.
 PARTS = {
-    "rasterise": ("hint_channels", "clamp_of"),
+    "rasterise": ("hint_channels", "hint_labels", "hint_values"),
     "crop": ("edit_region", "region_on", "on_region", "condition"),
     "steps": ("answers",),
-    "paste": ("edit_steps",),
+    "paste": ("edit_steps", "pasted"),
 }
 COLUMNS = ("rasterise", "crop", "encode", "steps", "paste", "transfer")
 
