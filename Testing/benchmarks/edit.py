@@ -21,12 +21,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import Bundle, models_folder
 from HiDiffRefineLib.inference import edit
+from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.models import autocast, load_network
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS
 
 SIZES = ("128x128x128", "256x256x256", "200x512x512", "600x512x512")
 WARM_UP = 3
-NETWORKS = ("eager", "compile", "compile-graphs")
+NETWORKS = ("eager", "graphs", "compile", "compile-graphs")
 
 
 def one_edit(network, chain, scene: Scene, n: int, patch_kji, steps: int) -> tuple[list[float], tuple]:
@@ -111,8 +112,11 @@ def load(device: torch.device) -> tuple[torch.nn.Module, dict]:
     return load_network(bundle, "refiner", device), bundle.settings
 
 
-def variant(name: str, device: torch.device) -> torch.nn.Module:
+def variant(name: str, device: torch.device) -> torch.nn.Module | RefinerGraphs:
+    """The shipped refiner, run in one of the ways of `NETWORKS`."""
     network, _ = load(device)
+    if name == "graphs":
+        return RefinerGraphs(network)
     if name.startswith("compile"):
         mode = "reduce-overhead" if name == "compile-graphs" else None
         network.encode = torch.compile(network.encode, mode=mode)
