@@ -69,39 +69,43 @@ def measure(network, chain, scene: Scene, patch_kji, steps: int, count: int) -> 
     return f"{'x'.join(map(str, box)):>13}{row}{first * 1e3:9.0f}{peak:8.0f}{resident:8.0f}"
 
 
-def arithmetic(network, patch_kji, device: torch.device) -> None:
-    """Prints the network's operations, its time alone, and both against what a matrix product reaches."""
-    size = 8192 if device.type == "cuda" else 2048
-    factor = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    ceiling = 2 * size**3 / seconds_of(lambda: factor @ factor, device) / 1e12
-    print(f"\nbf16 product of two {size}² matrices: {ceiling:.2f} TFLOP/s")
-    print(f"{'':<10}{'GFLOP':>8}{'ms':>8}{'TFLOP/s':>9}{'of that':>9}")
-    seen = torch.rand(1, CONDITION_CHANNELS, *patch_kji, device=device)
+def arithmetic(name: str, device: torch.device, ceiling: float) -> None:
+    """Prints operations and time of a network's two parts alone, and their rate against a ceiling in FLOP/s."""
+    network, settings = load(device)
+    seen = torch.rand(1, CONDITION_CHANNELS, *settings["patch_size_kji"], device=device)
     prior, share = seen[:, :1].contiguous(), torch.ones(1, device=device)
     with torch.inference_mode(), autocast(device):
         features = network.encode(seen)
-        calls = {
-            "encode": lambda: network.encode(seen),
-            "denoise": lambda: network.denoise(prior, prior, share, features),
-        }
-        for name, call in calls.items():
+        flops = []
+        for call in (lambda: network.encode(seen), lambda: network.denoise(prior, prior, share, features)):
             with FlopCounterMode(display=False) as counter:
                 call()
-            flops, seconds = counter.get_total_flops(), seconds_of(call, device)
-            rate = flops / seconds / 1e12
-            print(f"{name:<10}{flops / 1e9:>8.1f}{seconds * 1e3:>8.2f}{rate:>9.2f}{rate / ceiling:>9.1%}")
+            flops.append(counter.get_total_flops())
+        timed = variant(name, device)
+        calls = (lambda: timed.encode(seen), lambda: timed.denoise(prior, prior, share, features))
+        for part, count, call in zip(("encode", "denoise"), flops, calls, strict=True):
+            seconds = seconds_of(call, device)
+            row = f"{count / 1e9:>8.1f}{seconds * 1e3:>9.2f}{count / seconds / 1e12:>9.2f}"
+            print(f"{name:<16}{part:<10}{row}{count / seconds / ceiling:>9.1%}", flush=True)
 
 
-def seconds_of(call: Callable, device: torch.device, count: int = 20) -> float:
-    """Median of single calls, the device waited for, after three to warm up."""
+def matmul_rate(device: torch.device) -> float:
+    """FLOP/s of a large bf16 matrix product: what the device reaches, whatever its data sheet says."""
+    size = 8192 if device.type == "cuda" else 2048
+    factor = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    return 2 * size**3 / seconds_of(lambda: factor @ factor, device)
+
+
+def seconds_of(call: Callable, device: torch.device) -> float:
+    """Median of single calls, the device waited for, after some to warm up."""
     times = []
-    for _ in range(3 + count):
+    for _ in range(WARM_UP + (50 if device.type == "cuda" else 5)):
         synchronize(device)
         started = time.perf_counter()
         call()
         synchronize(device)
         times.append(time.perf_counter() - started)
-    return float(np.median(times[3:]))
+    return float(np.median(times[WARM_UP:]))
 
 
 def load(device: torch.device) -> tuple[torch.nn.Module, dict]:
@@ -132,10 +136,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, help="edits timed a row (default 100, on a CPU 10)")
     parser.add_argument("--steps", type=int, help="reverse steps (default: the bundle's)")
     parser.add_argument("--networks", nargs="+", default=["eager"], choices=NETWORKS)
+    parser.add_argument("--autotune", action="store_true", help="let cuDNN try its ways and keep the fastest")
     options = parser.parse_args()
     device = torch.device(options.device)
+    torch.backends.cudnn.benchmark = options.autotune
     count = options.count or (100 if device.type == "cuda" else 10)
-    network, settings = load(device)
+    settings = load(device)[1]
     chain = BernoulliChain(settings["chain"]["T"], settings["chain"]["schedule"])
     steps, patch_kji = options.steps or settings["steps"], tuple(settings["patch_size_kji"])
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
@@ -143,7 +149,7 @@ def main() -> None:
     print(f"region {patch_kji}, {steps} steps, {count} edits a row; ms and MiB\n")
     head = "".join(f"{name:>10}" for name in COLUMNS)
     print(f"{'':<36}{'box':>13}{'first preview':>16}{'last step':>16}")
-    head = f"{'p50':>8}{'p95':>8}{'p50':>8}{'p95':>8}  {head}{'cold':>9}{'device':>8}{'host':>8}"
+    head = f"{'p50':>8}{'p95':>8}{'p50':>8}{'p95':>8}  {head}{'1st':>9}{'device':>8}{'host':>8}"
     print(f"{'network':<16}{'volume':<12}{'mm':>8}{'':>13}{head}")
     for name in options.networks:
         network = variant(name, device)
@@ -153,10 +159,22 @@ def main() -> None:
                 if 2 * radius > (np.array(shape_kji) * SPACING_KJI).min():
                     continue
                 scene = Scene(shape_kji, radius, device)
-                row = measure(network, chain, scene, patch_kji, steps, count)
+                row = tried(lambda n=network, s=scene: measure(n, chain, s, patch_kji, steps, count))
                 print(f"{name:<16}{size:<12}{radius:>8g}{row}", flush=True)
                 del scene
-    arithmetic(load(device)[0], patch_kji, device)
+    ceiling = matmul_rate(device)
+    print(f"\nproduct of two large bf16 matrices: {ceiling / 1e12:.2f} TFLOP/s")
+    print(f"{'network':<16}{'part':<10}{'GFLOP':>8}{'ms':>9}{'TFLOP/s':>9}{'of that':>9}")
+    for name in options.networks:
+        print(tried(lambda n=name: arithmetic(n, device, ceiling)) or "", end="")
+
+
+def tried(call: Callable) -> str | None:
+    """What a call returns, or why it failed: one way to run the network need not spoil the others' rows."""
+    try:
+        return call()
+    except Exception as error:
+        return f"  {type(error).__name__}: {str(error).strip().splitlines()[0]}"
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_hints_hold_and_nothing_outside_or_locked_moves(network, situation):
         assert np.array_equal(preview.mask[outside & (inside == 0)], old[outside & (inside == 0)])
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(situations(), st.integers(0, 10_000))
 def test_looking_only_at_what_moves_changes_not_a_voxel(situation, seed):
     segment, old, hints, locked = situation
