@@ -113,37 +113,39 @@ def edit_steps(
     device = segment.image.device
     box = voxel_box(segment.grid, region.bounds_ras())
     native = part_of(segment.grid, box)
-    old = np.ascontiguousarray(mask[box])
-    free = np.ones_like(old) if locked is None else ~locked[box]
+    start = mask[box].copy()
+    free = np.ones_like(start) if locked is None else ~locked[box]
     # Where hints and locked voxels disagree, locks hold.
     hinted_kji, values = hint_values(hints, native)
     holds = free[tuple(hinted_kji.T)]
     hinted, held = tuple(hinted_kji[holds].T), values[holds] > 0
-    before = on_region(torch.from_numpy(old).to(device), native, region)
+    old = torch.from_numpy(start).to(device)
+    before = on_region(old, native, region)
     for probability in answers(network, chain, segment, before, hints, region, steps, seed):
-        unclamped = pasted(probability, before, region, old, native, free)
+        unclamped = start.copy()
+        touched = native_answer(probability, before, region, old, native)
+        if touched is not None:
+            part, found = touched
+            np.copyto(unclamped[part], found, where=free[part])
         result = unclamped.copy()
         result[hinted] = held
         yield Preview(box, result, unclamped)
 
 
-def pasted(
-    probability: torch.Tensor,
-    before: torch.Tensor,
-    region: Grid,
-    old: np.ndarray,
-    native: Grid,
-    free: np.ndarray,
-) -> np.ndarray:
-    """The mask on its native grid with what an answer changes; elsewhere it keeps its fine border.
+def native_answer(
+    probability: torch.Tensor, before: torch.Tensor, region: Grid, old: torch.Tensor, native: Grid
+) -> tuple[tuple[slice, slice, slice], np.ndarray] | None:
+    """What an answer says on the native grid; where it agrees with the mask, that keeps its fine border.
 
     Args:
         probability: (1, k, j, i) the answer, on the region's grid.
         before: (1, k, j, i) the mask there, 0. and 1.
         old: bool (k, j, i), the mask on the native grid.
-        free: bool (k, j, i), native voxels that may change.
+
+    Returns:
+        slices (k, j, i) of the native grid beyond which nothing changes, and the mask there, bool of their
+        shape; None if nothing changes at all.
     """
-    result = old.copy()
     touched = F.max_pool3d(((probability > 0.5) != (before > 0.5)).float()[None], 3, 1, 1)[0]
     for axis, rim in enumerate(RIM_KJI, start=1):
         touched.narrow(axis, 0, rim).zero_()
@@ -151,15 +153,13 @@ def pasted(
     # The native box may hold 5 million voxels, which take two cores .3 s: only what moves is looked at.
     box = _bounding_box(touched[0] > 0)
     if box is None:
-        return result
+        return None
     reached = tuple(slice(s.start - 1, s.stop + 1) for s in box)
     part = voxel_box(native, part_of(region, reached).bounds_ras())
     if any(s.start >= s.stop for s in part):
-        return result
+        return None
     shown = resample(torch.cat([touched, probability]), region.ijk_to_ras, native, part=part)
-    moves, wanted = torch.stack([shown[0] > 0, shown[1] > 0.5]).cpu().numpy()
-    np.copyto(result[part], wanted, where=moves & free[part])
-    return result
+    return part, torch.where(shown[0] > 0, shown[1] > 0.5, old[part]).cpu().numpy()
 
 
 def _bounding_box(mask: torch.Tensor) -> tuple[slice, slice, slice] | None:

@@ -70,7 +70,7 @@ def measure(network, chain, scene: Scene, patch_kji, steps: int, count: int) -> 
 
 
 def arithmetic(name: str, device: torch.device, ceiling: float) -> None:
-    """Prints operations and time of a network's two parts alone, and their rate against a ceiling in FLOP/s."""
+    """Prints operations and time of a network's two parts, and their rate against a ceiling in FLOP/s."""
     network, settings = load(device)
     seen = torch.rand(1, CONDITION_CHANNELS, *settings["patch_size_kji"], device=device)
     prior, share = seen[:, :1].contiguous(), torch.ones(1, device=device)

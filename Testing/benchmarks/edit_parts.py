@@ -70,7 +70,7 @@ PARTS = {
     "rasterise": ("hint_channels", "hint_labels", "hint_values"),
     "crop": ("edit_region", "region_on", "on_region", "condition"),
     "steps": ("answers",),
-    "paste": ("edit_steps", "pasted"),
+    "paste": ("edit_steps", "native_answer"),
 }
 COLUMNS = ("rasterise", "crop", "encode", "steps", "paste", "transfer")
 
