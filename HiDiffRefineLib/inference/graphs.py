@@ -27,7 +27,6 @@ class RefinerGraphs:
 
     def __init__(self, network: BernoulliRefiner):
         self._network = network
-        self._shape: torch.Size | None = None
         self._encode: Callable | None = None
         self._denoise: Callable | None = None
 
@@ -35,10 +34,7 @@ class RefinerGraphs:
     def encode(self, condition: torch.Tensor) -> list[torch.Tensor]:
         """As `BernoulliRefiner.encode`."""
         if self._encode is None:
-            self._shape = condition.shape
             self._encode = recorded(self._network.encode, [condition])
-        if condition.shape != self._shape:
-            return self._network.encode(condition)
         return self._encode(condition)
 
     @torch.inference_mode()
@@ -46,8 +42,6 @@ class RefinerGraphs:
         self, state: torch.Tensor, prior: torch.Tensor, t_share: torch.Tensor, features: list[torch.Tensor]
     ) -> torch.Tensor:
         """As `BernoulliRefiner.denoise`."""
-        if self._shape is None or (len(state), *state.shape[2:]) != (self._shape[0], *self._shape[2:]):
-            return self._network.denoise(state, prior, t_share, features)
         inputs = [state, prior, t_share, *features]
         if self._denoise is None:
             self._denoise = recorded(lambda y, p, t, *f: [self._network.denoise(y, p, t, list(f))], inputs)
@@ -55,10 +49,11 @@ class RefinerGraphs:
 
 
 def recorded(function: Callable[..., Sequence[torch.Tensor]], inputs: Sequence[torch.Tensor]) -> Callable:
-    """A function of CUDA tensors as a graph, which takes inputs of the same shapes and types.
+    """A function of CUDA tensors as a graph for inputs like these.
 
     Returns:
-        the function, as a replay on copies of its arguments; its results are copies too.
+        the function, as a replay on copies of its arguments, whose results are copies too; for arguments of
+        other shapes, the function as it is.
     """
     device = inputs[0].device
     held = [x.clone() for x in inputs]
@@ -75,6 +70,8 @@ def recorded(function: Callable[..., Sequence[torch.Tensor]], inputs: Sequence[t
             results = function(*held)
 
     def replay(*arguments: torch.Tensor) -> list[torch.Tensor]:
+        if any(mine.shape != given.shape for mine, given in zip(held, arguments, strict=True)):
+            return function(*arguments)
         for mine, given in zip(held, arguments, strict=True):
             mine.copy_(given)
         graph.replay()
