@@ -33,3 +33,7 @@ class ConfigError(HiDiffRefineError):
 
 class SessionError(HiDiffRefineError):
     """Something that an editing session cannot do as it stands, or a journal of no use."""
+
+
+class WorkerError(HiDiffRefineError):
+    """The worker process cannot be started, or ended twice over the same work."""

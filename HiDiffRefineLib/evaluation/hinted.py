@@ -13,8 +13,9 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
-from HiDiffRefineLib.inference.edit import Segment, edit_region, edit_steps
+from HiDiffRefineLib.inference.edit import Segment, edit_steps
 from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.inference.regions import edit_region
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 
 

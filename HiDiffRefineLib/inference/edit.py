@@ -13,25 +13,16 @@ import torch.nn.functional as F
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
-from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
-from HiDiffRefineLib.hints.hint import Hint, bounds_ras
+from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_labels, hint_values
 from HiDiffRefineLib.inference.hint_channels import hint_channels
-from HiDiffRefineLib.inference.refiner import (
-    CONTEXT_KJI,
-    ZOOM,
-    chain_answers,
-    condition,
-    plain_answer,
-    region_grid,
-    region_on,
-)
+from HiDiffRefineLib.inference.messages import Preview
+from HiDiffRefineLib.inference.refiner import chain_answers, condition, plain_answer, region_on
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
-# A whole object is looked at while that needs no spacing above this many times the finest one.
-WIDEST = 1.5
 # Voxels at the region's rim that an edit leaves alone: the network sees no context beyond them.
 RIM_KJI = (1, 2, 2)
 
@@ -53,41 +44,6 @@ class Segment:
     label: int
 
 
-@dataclass(frozen=True)
-class Preview:
-    """The segment after a reverse step.
-
-    Args:
-        box: slices (k, j, i) of the native grid; outside, nothing changes.
-        mask: bool of the box's shape, every hint met.
-        unclamped: the same before hinted voxels were set by force.
-    """
-
-    box: tuple[slice, slice, slice]
-    mask: np.ndarray
-    unclamped: np.ndarray
-
-
-def edit_region(hint: Hint, object_ras: np.ndarray | None, working_kji, patch_kji) -> Grid:
-    """Where an edit takes place: the whole object if it is small, else the surroundings of the newest hint.
-
-    Args:
-        object_ras: (2, 3) RAS mm, box around the mask; None if it is empty.
-        working_kji: spacing of the prior's working grid, mm.
-        patch_kji: voxels of the refiner's input.
-    """
-    around = bounds_ras(hint)
-    widest_kji = WIDEST * ZOOM * np.asarray(working_kji)
-    if object_ras is not None:
-        both = np.stack([np.minimum(object_ras[0], around[0]), np.maximum(object_ras[1], around[1])])
-        whole = region_grid(both, working_kji, patch_kji)
-        if (whole.spacing_kji <= widest_kji + 1e-9).all():
-            return whole
-    room_kji = np.array(patch_kji) - 2 * np.array(CONTEXT_KJI)
-    spacing_kji = np.maximum(widest_kji, (around[1] - around[0])[::-1] / room_kji)
-    return centered_grid(around.mean(0), patch_kji, spacing_kji)
-
-
 def edit_steps(
     network: BernoulliRefiner,
     chain: BernoulliChain | None,
@@ -105,7 +61,7 @@ def edit_steps(
         chain: None for the plain refiner, which answers once.
         mask: bool (k, j, i), native, before the edit.
         hints: all of this segment, the newest last.
-        region: of `edit_region`.
+        region: of `regions.edit_region`.
         steps: number of reverse steps.
         seed: fixes the result on a device.
         locked: bool (k, j, i), native voxels that must stay.

@@ -1,8 +1,10 @@
 """The main job: a volume goes in, a prior mask and its refinement come out."""
 
 from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from HiDiffRefineLib.bundles import Bundle, load_bundle
 from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
+from HiDiffRefineLib.inference.checks import check_segmentor, checked_steps
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.models import load_network
@@ -19,6 +22,9 @@ from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_reg
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
 from HiDiffRefineLib.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from HiDiffRefineLib.inference.engine import LocalEngine
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,12 @@ class Pipeline:
     bundle: Bundle
     device: torch.device
     _networks: dict = field(default_factory=dict, repr=False)
+
+    def open(self, volume: Volume) -> "LocalEngine":
+        """An engine for a session, see `session.engine.Models`."""
+        from HiDiffRefineLib.inference.engine import LocalEngine  # which is made of pipelines
+
+        return LocalEngine(volume, self)
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
@@ -76,20 +88,18 @@ class Pipeline:
             ConfigError: a bundle that is no segmentor, or impossible steps.
             BundleError: weights missing or damaged.
         """
-        if self.bundle.kind != "segmentor":
-            raise ConfigError(
-                f"'{self.bundle.name}' is a {self.bundle.kind}, not a segmentor.",
-                "Choose one that `python -m HiDiffRefineLib bundles` lists as segmentor.",
-            )
-        if "refiner" not in needed:
-            steps = 0
-        elif steps is None:
-            steps = self.refiner_bundle.settings["steps"]
-        elif not 1 <= steps <= self.chain.steps:
-            raise ConfigError(f"{steps} reverse steps are not possible.", f"Choose 1 to {self.chain.steps}.")
+        check_segmentor(self.bundle)
+        steps = checked_steps(self.refiner_bundle, steps) if "refiner" in needed else 0
         for key in needed:
             self.network(key)
         return steps
+
+    def on(self, device: torch.device) -> "Pipeline":
+        """The same on another device. Networks at hand are copied, not read again."""
+        other = copy(self)
+        other.device = device
+        other._networks = {key: deepcopy(network).to(device) for key, network in self._networks.items()}
+        return other
 
     def bounds_ras(self, volume: Volume, roi: RegionOfInterest | None = None) -> np.ndarray:
         """Where to segment, (2, 3) RAS mm: the volume, or what a region of interest holds of it.
@@ -117,15 +127,23 @@ class Pipeline:
 
     def scan(self, volume: Volume, roi: RegionOfInterest | None = None) -> Scan:
         """The volume, or the part of it around a region of interest, normalised by the bundle's rule."""
-        rule, grid = self.bundle.settings["intensity"], Grid(volume.array.shape, volume.ijk_to_ras)
-        array, bounds, values = volume.array, self.bounds_ras(volume, roi), volume.array
+        grid, bounds = Grid(volume.array.shape, volume.ijk_to_ras), self.bounds_ras(volume, roi)
+        low, high = self.shown_range(volume, roi)
+        array = volume.array
         if roi is not None:
             box = roi.box(grid)
             array, grid = array[box], part_of(grid, box)
-            if rule["rule"] == "percentiles":
-                values = array[roi.holds(grid)]
-        image = torch.from_numpy(scale(array, *intensity_range(values, rule)))[None]
+        image = torch.from_numpy(scale(array, low, high))[None]
         return Scan(image.to(self.device), grid, bounds)
+
+    def shown_range(self, volume: Volume, roi: RegionOfInterest | None = None) -> tuple[float, float]:
+        """The stored values that become 0 and 1, by the bundle's rule, for the volume or a region of it."""
+        rule, values = self.bundle.settings["intensity"], volume.array
+        if roi is not None and rule["rule"] == "percentiles":
+            grid = Grid(volume.array.shape, volume.ijk_to_ras)
+            box = roi.box(grid)
+            values = values[box][roi.holds(part_of(grid, box))]
+        return intensity_range(values, rule)
 
     def prior(self, scan: Scan, progress: Callable[[float], None] = lambda share: None) -> Prior:
         """The segmentor's class probabilities on the working grid."""

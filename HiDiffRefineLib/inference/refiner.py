@@ -8,17 +8,14 @@ import torch
 
 from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
-from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.hint_channels import HINT_CHANNELS
 from HiDiffRefineLib.inference.models import autocast
+from HiDiffRefineLib.inference.regions import region_grid
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import PRIOR_MARGIN, BernoulliRefiner
 
-# The finest spacing of a region, relative to the prior's working grid: small organs are looked at closely.
-ZOOM = 2 / 3
-# Voxels of context that a region keeps around its object on each side, (k, j, i).
-CONTEXT_KJI = (4, 12, 12)
 # The correction fades to nothing over this many voxels at the region's rim, so that no seam shows.
 FADE_KJI = (2, 4, 4)
 
@@ -38,20 +35,6 @@ class Region:
     image: torch.Tensor
     prior: torch.Tensor
     others: torch.Tensor
-
-
-def region_grid(bounds_ras: np.ndarray, working_kji, patch_kji) -> Grid:
-    """A grid of fixed size around an object: finer than the working grid for a small one, else coarser.
-
-    Args:
-        bounds_ras: (2, 3) the object, RAS mm.
-        working_kji: spacing of the prior's working grid, mm.
-        patch_kji: voxels of the refiner's input.
-    """
-    room_kji = np.array(patch_kji) - 2 * np.array(CONTEXT_KJI)
-    extent_kji = (bounds_ras[1] - bounds_ras[0])[::-1]
-    spacing_kji = np.maximum(ZOOM * np.asarray(working_kji), extent_kji / room_kji)
-    return centered_grid(bounds_ras.mean(0), patch_kji, spacing_kji)
 
 
 def segment_region(

@@ -11,6 +11,7 @@ from monai.inferers import sliding_window_inference
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.memory import window_batch
 from HiDiffRefineLib.inference.models import autocast
 
 # Half-overlapping windows: Dice .003 better than a quarter on BTCV, at twice the time.
@@ -108,14 +109,24 @@ def run_segmentor(
         return logits
 
     count = _window_count(grid.shape_kji, patch_kji)
-    logits = sliding_window_inference(
-        windows,
-        roi_size=tuple(patch_kji),
-        sw_batch_size=4 if device.type == "cuda" else 1,
-        predictor=predict,
-        overlap=OVERLAP,
-        mode="gaussian",
-    )
+    batch = window_batch(device, grid.shape_kji, patch_kji, labels)
+    while True:
+        try:
+            logits = sliding_window_inference(
+                windows,
+                roi_size=tuple(patch_kji),
+                sw_batch_size=batch,
+                predictor=predict,
+                overlap=OVERLAP,
+                mode="gaussian",
+            )
+            break
+        except torch.cuda.OutOfMemoryError:
+            # Another program may have taken what was free a moment ago.
+            if batch == 1:
+                raise
+            torch.cuda.empty_cache()
+            batch, done = 1, 0
     probabilities = torch.empty_like(logits[0], dtype=torch.float16)
     for k in range(grid.shape_kji[0]):  # slice by slice: a second float32 copy could be gigabytes
         probabilities[:, k] = torch.softmax(logits[0, :, k], dim=0)

@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 import numpy as np
 
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block
 
 # {"crc": of what follows, "event": …}: JSON for every reader, and damage shows.
@@ -44,6 +45,8 @@ def _plain(thing) -> dict:
     if isinstance(thing, Painted):
         paint = Block(tuple(slice(0, n) for n in thing.mask.shape), np.packbits(thing.mask, axis=2))
         return {"paint": paint, "ijk_to_ras": thing.ijk_to_ras.tolist(), "positive": bool(thing.positive)}
+    if isinstance(thing, RegionOfInterest):
+        return {"around": [float(x) for x in thing.center_ras], "radius_mm": float(thing.radius_mm)}
     raise TypeError(f"{type(thing).__name__} has no place in a journal")
 
 
@@ -59,4 +62,6 @@ def _rich(found: dict):
             return Scribble(points, positive, width)
         case {"paint": paint, "ijk_to_ras": matrix, "positive": positive}:
             return Painted(paint.flips(), matrix, positive)
+        case {"around": center, "radius_mm": radius}:
+            return RegionOfInterest(tuple(center), radius)
     return found

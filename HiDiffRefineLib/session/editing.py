@@ -1,27 +1,27 @@
 """One edit of a session: where its hints take it, and what becomes of the mask there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
+from HiDiffRefineLib.errors import SessionError
+from HiDiffRefineLib.geometry.boxes import voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
-from HiDiffRefineLib.hints.hint import Hint, bounds_ras
 from HiDiffRefineLib.hints.rasterize import hint_values
-from HiDiffRefineLib.inference.edit import Preview, Segment, edit_region, edit_steps
-from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.inference.refiner import CONTEXT_KJI
-from HiDiffRefineLib.inference.segmentor import prior_of_labels
+from HiDiffRefineLib.inference.messages import DoubtRequest, EditRequest, Preview, View
+from HiDiffRefineLib.inference.regions import edit_region, holds, region_grid
 from HiDiffRefineLib.session.blocks import Block, Box, apply, difference, revert
-from HiDiffRefineLib.session.engine import Engine
+from HiDiffRefineLib.session.engine import Engine, Models
 from HiDiffRefineLib.session.layer import Layer
 from HiDiffRefineLib.session.state import State
 
 # Same question, same answer.
 SEED = 0
+# Chains side by side that tell where they disagree.
+SAMPLES = 8
 
 
-def edit_regions(layer: Layer, grid: Grid, pipeline: Pipeline) -> list[Grid]:
+def edit_regions(layer: Layer, grid: Grid, models: Engine | Models) -> list[Grid]:
     """Where an edit takes place: around the newest hint, then around pending ones that lie farther off.
 
     Args:
@@ -31,39 +31,44 @@ def edit_regions(layer: Layer, grid: Grid, pipeline: Pipeline) -> list[Grid]:
         grids of the refiner's input, that of the newest hint last.
     """
     object_ras = layer.bounds_ras(grid)
-    working_kji = pipeline.bundle.working_spacing_kji_mm
-    patch_kji = pipeline.refiner_bundle.patch_size_kji
+    working_kji = models.bundle.working_spacing_kji_mm
+    patch_kji = models.refiner_bundle.patch_size_kji
     regions: list[Grid] = []
     for hint in reversed(layer.told.pending or layer.told.hints[-1:]):
-        if not any(_holds(region, hint) for region in regions):
+        if not any(holds(region, hint) for region in regions):
             regions.append(edit_region(hint, object_ras, working_kji, patch_kji))
     return regions[::-1]
 
 
-def edit_previews(engine: Engine, state: State, name: str, steps: int) -> Iterator[Preview]:
-    """A segment after each reverse step, region after region, each on top of the one before.
+def edit_request(engine: Engine, state: State, name: str, steps: int) -> EditRequest:
+    """What an engine has to know for an edit of a segment.
 
     Args:
         steps: reverse steps in each region.
     """
-    pipeline = engine.pipeline
-    layer, shape = state.layers[name], state.grid.shape_kji
-    regions = edit_regions(layer, state.grid, pipeline)
-    boxes = [voxel_box(state.grid, region.bounds_ras()) for region in regions]
-    # Memory that is never written is never claimed: these cost what the boxes cost, not the volume.
-    mask, protected = np.zeros(shape, bool), np.zeros(shape, bool)
-    for box in boxes:
-        mask[box] = layer.mask[box]
-        protected[box] = state.protected(name, box)
-    network = pipeline.network("refiner")
-    for region, box in zip(regions, boxes, strict=True):
-        segment = segment_within(box, engine, state, name)
-        hints = layer.told.hints
-        for preview in edit_steps(
-            network, pipeline.chain, segment, mask, hints, region, steps, SEED, protected
-        ):
-            yield preview
-        mask[box] = preview.mask
+    layer = state.layers[name]
+    views = tuple(_view(region, state, name) for region in edit_regions(layer, state.grid, engine))
+    return EditRequest(views, layer.told.hints, layer.label, layer.rois, steps, SEED)
+
+
+def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtRequest:
+    """What an engine has to know to doubt a segment.
+
+    Args:
+        steps: reverse steps of each chain.
+
+    Raises:
+        SessionError: an empty segment.
+    """
+    layer = state.layers[name]
+    bounds_ras = layer.bounds_ras(state.grid)
+    if bounds_ras is None:
+        raise SessionError(
+            f"'{name}' is empty: there is nothing to doubt.", "Place a click in it and refine."
+        )
+    working_kji, patch_kji = engine.bundle.working_spacing_kji_mm, engine.refiner_bundle.patch_size_kji
+    view = _view(region_grid(bounds_ras, working_kji, patch_kji), state, name)
+    return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 
 def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Block]:
@@ -99,30 +104,11 @@ def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Bl
     return blocks
 
 
-def segment_within(box: Box, engine: Engine, state: State, name: str) -> Segment:
-    """A segment as the refiner takes it, in a box of the native grid.
-
-    Its prior is the segmentor's. For a mask that came from elsewhere, label 1 is that mask before any edit, 2
-    the other segments.
-    """
-    layer = state.layers[name]
-    if layer.label is not None:
-        return Segment(engine.image, state.grid, engine.prior, layer.label)
-    original = np.zeros([s.stop - s.start for s in box], bool)
-    if layer.original is not None:
-        original = layer.original.within(box)
-    others = np.zeros_like(original)
-    for other, its in state.layers.items():
-        if other != name:
-            others |= its.mask[box]
-    others &= ~original
-    device = engine.image.device
-    prior = prior_of_labels(original + 2 * others, part_of(state.grid, box), 3, device)
-    return Segment(engine.image, state.grid, prior, 1)
-
-
-def _holds(region: Grid, hint: Hint) -> bool:
-    """Whether a region shows a hint with at least half the context that its own region would."""
-    margin = np.array(CONTEXT_KJI[::-1]) / 2 * region.spacing_kji[::-1]
-    (low, high), (first, last) = region.bounds_ras(), bounds_ras(hint)
-    return bool((first >= low + margin).all() and (last <= high - margin).all())
+def _view(region: Grid, state: State, name: str) -> View:
+    """A segment in a region, copied: what comes after does not change the request."""
+    box, layer = voxel_box(state.grid, region.bounds_ras()), state.layers[name]
+    original = others = None
+    if layer.label is None:
+        others = state.others(name, box)
+        original = np.zeros_like(others) if layer.original is None else layer.original.within(box)
+    return View(region, box, layer.mask[box].copy(), state.protected(name, box), original, others)

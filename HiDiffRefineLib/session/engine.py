@@ -1,64 +1,98 @@
-"""What edits need of the volume and of its models: made once, when first needed."""
+"""What a session asks to be computed, and of whom: an engine in this process, or that of a worker process."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-import torch
-
-from HiDiffRefineLib.geometry.grids import Grid
-from HiDiffRefineLib.inference.compose import compose, label_probability
-from HiDiffRefineLib.inference.intensity import intensity_range, scale
-from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
-from HiDiffRefineLib.inference.segmentor import Prior
-from HiDiffRefineLib.session.blocks import difference
-from HiDiffRefineLib.session.state import NewSegment
+from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.volumes.volume import Volume
 
 
-@dataclass(eq=False)
-class Engine:
-    """A volume in front of a pipeline."""
+class Engine(Protocol):
+    """A volume in front of models. It knows nothing of a session but what a request says."""
 
     volume: Volume
-    pipeline: Pipeline
+    bundle: Bundle
+    refiner_bundle: Bundle
 
-    @cached_property
-    def grid(self) -> Grid:
-        """The volume's."""
-        return Grid(self.volume.array.shape, self.volume.ijk_to_ras)
+    def run(self, request: Request, progress: Progress, wait: bool) -> Iterator:
+        """The answers that `messages` promises for a request; close the iterator to cancel.
 
-    @cached_property
-    def image(self) -> torch.Tensor:
-        """(1, k, j, i) float32 in 0…1 on the device, by the bundle's rule."""
-        array = self.volume.array
-        low, high = intensity_range(array, self.pipeline.bundle.settings["intensity"])
-        return torch.from_numpy(scale(array, low, high))[None].to(self.pipeline.device)
-
-    @cached_property
-    def prior(self) -> Prior:
-        """The segmentor's class probabilities.
+        Args:
+            progress: called as it goes.
+            wait: if not, None comes while nothing is new.
 
         Raises:
-            VolumeError: another modality than the bundle's, or a volume larger than it was made for.
+            HiDiffRefineError: what cannot be computed, as a sentence.
         """
-        bounds_ras = self.pipeline.bounds_ras(self.volume)
-        return self.pipeline.prior(Scan(self.image, self.grid, bounds_ras))
 
-    def segments(self) -> list[NewSegment]:
-        """The segmentor's mask of each label, empty ones included; no voxel is in two of them.
+    def close(self) -> None:
+        """Gives back what it holds."""
 
-        Raises:
-            VolumeError: as for `prior`.
-            ConfigError, BundleError: a bundle that is no segmentor, or weights missing or damaged.
-        """
-        self.pipeline.check(None, ["segmentor"])
-        labels = self.pipeline.bundle.labels
-        maps = [label_probability(self.prior, label.value, self.grid) for label in labels]
-        labelmap = compose(maps, self.grid.shape_kji)
-        nothing = np.zeros(labelmap.shape, bool)
-        masks = [difference(nothing, labelmap == label.value) for label in labels]
-        return [
-            NewSegment(label.name, label.value, label.value, mask)
-            for label, mask in zip(labels, masks, strict=True)
-        ]
+
+class Models(Protocol):
+    """A segmentor's bundle that engines can be made of, one a volume: a `Pipeline`, or a worker's."""
+
+    bundle: Bundle
+    refiner_bundle: Bundle
+
+    def open(self, volume: Volume) -> Engine:
+        """An engine for a volume."""
+
+
+@dataclass
+class LocalModels:
+    """A bundle's models in this process, on the best device. torch is imported when they are first used."""
+
+    bundle: Bundle
+
+    @cached_property
+    def refiner_bundle(self) -> Bundle:
+        """The class-agnostic refiner that the bundle names."""
+        return load_bundle(self.bundle.settings["refiner"])
+
+    def open(self, volume: Volume) -> "LazyEngine":
+        """An engine for a volume."""
+        return LazyEngine(volume, self)
+
+
+@dataclass(eq=False)
+class LazyEngine:
+    """A `LocalEngine` that is made when it has something to do."""
+
+    volume: Volume
+    models: LocalModels
+
+    @property
+    def bundle(self) -> Bundle:
+        """The segmentor's."""
+        return self.models.bundle
+
+    @property
+    def refiner_bundle(self) -> Bundle:
+        """The refiner's."""
+        return self.models.refiner_bundle
+
+    @cached_property
+    def made(self) -> Engine:
+        """The engine itself."""
+        from HiDiffRefineLib.inference.models import choose_device
+        from HiDiffRefineLib.inference.pipeline import Pipeline
+
+        return Pipeline(self.bundle, choose_device()).open(self.volume)
+
+    def run(self, request: Request, progress: Progress, wait: bool) -> Iterator:
+        """See `Engine`."""
+        return self.made.run(request, progress, wait)
+
+    def close(self) -> None:
+        """Forgets the models."""
+        self.__dict__.pop("made", None)
+
+
+def models_of(bundle: "str | Path | Models") -> Models:
+    """Models by a bundle's name or folder; what is none of both is taken for models."""
+    return LocalModels(load_bundle(bundle)) if isinstance(bundle, str | Path) else bundle

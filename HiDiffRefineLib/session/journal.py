@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from HiDiffRefineLib.errors import SessionError
-from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.session.engine import Models, models_of
 from HiDiffRefineLib.session.record import FORMAT, Journal, damaged, header, read_events
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.state import EVENTS
 from HiDiffRefineLib.volumes.volume import Volume
 
 
-def restore(path: Path, volume: Volume, pipeline: Pipeline) -> RefinementSession:
+def restore(path: Path, volume: Volume, bundle: str | Path | Models) -> RefinementSession:
     """The session as it was after the last event that reached the disk: masks, hints, undo and redo.
 
     No network runs. The session goes on in the same journal.
@@ -18,16 +18,16 @@ def restore(path: Path, volume: Volume, pipeline: Pipeline) -> RefinementSession
     Args:
         path: a journal of `RefinementSession`; what a crash tore off its end is removed.
         volume: the one that the session was about.
-        pipeline: of the same bundle.
+        bundle: the same as then, see `RefinementSession`.
 
     Raises:
         SessionError: the journal cannot be read, is damaged, or is about another volume or model.
         VolumeError: as for `RefinementSession`.
     """
-    path = Path(path)
+    path, models = Path(path), models_of(bundle)
     (first, *events), size = read_events(path)
-    _check_header(first, header(volume, pipeline.bundle.name), path)
-    session = RefinementSession(volume, pipeline)
+    _check_header(first, header(volume, models.bundle.name), path)
+    session = RefinementSession(volume, models)
     try:
         for event in events:
             EVENTS[event.pop("do")](session.state, **event)

@@ -8,6 +8,7 @@ import numpy as np
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block, apply
 
 # Part of the voxels that the bounds must hold along each axis: a few islands far away don't blow them up.
@@ -40,12 +41,16 @@ class Layer:
         label: of the segmentor's prior; None for a mask that came from elsewhere.
         original: the mask before any edit.
         shape_kji: of the volume.
+        rois: where the segmentor looked; none for the whole volume.
+        key: tells it from every other of the session, whatever their names.
     """
 
     value: int
     label: int | None
     original: Block | None
     shape_kji: tuple[int, int, int]
+    rois: tuple[RegionOfInterest, ...] = ()
+    key: int = 0
     told: Told = Told()
     mask: np.ndarray = field(init=False)
     _counts: list[np.ndarray] = field(init=False, repr=False)

@@ -1,55 +1,67 @@
-"""The editing session: what a user does with one volume, one method each."""
+"""The editing session: what a user does with one volume, one method each. No torch: engines have it."""
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from HiDiffRefineLib.errors import HintError
+from HiDiffRefineLib.errors import HintError, SessionError
+from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Painted, Scribble
-from HiDiffRefineLib.inference.edit import Preview
-from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.inference.checks import check_segmentor, checked_steps
+from HiDiffRefineLib.inference.messages import Doubt, Preview, Progress, WarmUpRequest
+from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.session import jobs
 from HiDiffRefineLib.session.blocks import difference
 from HiDiffRefineLib.session.checks import check_free, check_new_hint, check_possible, checked, found
-from HiDiffRefineLib.session.doubt import Doubt, doubtful_places, uncertainty
-from HiDiffRefineLib.session.editing import edit_blocks, edit_previews
-from HiDiffRefineLib.session.engine import Engine
+from HiDiffRefineLib.session.editing import doubt_request, edit_request
+from HiDiffRefineLib.session.engine import Models, models_of
 from HiDiffRefineLib.session.record import Journal
-from HiDiffRefineLib.session.state import EVENTS, NewSegment, State
+from HiDiffRefineLib.session.state import EVENTS, State
+from HiDiffRefineLib.session.steps import NewSegment
 from HiDiffRefineLib.volumes.checks import check_intensities
 from HiDiffRefineLib.volumes.volume import Volume
 
-# Doubtful places in one round: nobody looks at more before the next correction.
-PLACES = 20
+
+def _ignore(share: float, what: str) -> None:
+    """No one looks at the progress."""
 
 
 class RefinementSession:
     """Segments of one volume, corrected by hints.
 
     An edit changes the selected segment alone, and never a voxel that is locked or that another segment has:
-    to give such a voxel away, correct the other segment first. Every edit, hand edit and hint that still
-    waits for its edit is one undo step. Undo and redo restore what was, in voxels locked since as well.
+    to give such a voxel away, correct the other segment first. Every edit, hand edit, deletion, new name and
+    hint that still waits for its edit is one undo step. Undo and redo restore what was, in voxels locked
+    since as well.
 
-    An edit still open when anything else is done ends there: its last preview counts.
+    Long work comes as an iterator, one at a time: closed, or still open when anything else is done, it ends
+    there. Of an edit the last preview counts; other work leaves no trace. With wait=False an iterator gives
+    None while nothing is new, for a timer of a user interface.
+
+    Not thread-safe: all calls come from one thread, and none from within another's progress.
 
     Args:
         volume: an image, not a segmentation.
-        pipeline: of the segmentor's bundle, whose intensity rule and working spacing hold for every segment.
+        bundle: of the segmentor, whose intensity rule and working spacing hold for every segment: a name or
+            folder, for models in this process, or models elsewhere (`runtime.worker.Worker.models`).
         journal: a file that does not exist yet, which records the session (see `journal.restore`). If it
             cannot be written, the session goes on without; a warning says so once, `journal.problem` since.
 
     Raises:
         VolumeError: NaN, a constant image or a segmentation.
+        BundleError: no such bundle.
         SessionError: the journal exists already.
     """
 
-    def __init__(self, volume: Volume, pipeline: Pipeline, journal: Path | None = None):
+    def __init__(self, volume: Volume, bundle: str | Path | Models, journal: Path | None = None):
         check_intensities(volume.array)
-        self.engine = Engine(volume, pipeline)
-        self.state = State(self.engine.grid)
-        self.journal = None if journal is None else Journal.create(journal, volume, pipeline.bundle.name)
-        self._open_edit = lambda: None
+        models = models_of(bundle)
+        self.state = State(Grid(volume.array.shape, volume.ijk_to_ras))
+        self.journal = None if journal is None else Journal.create(journal, volume, models.bundle.name)
+        self.engine = models.open(volume)
+        self._open_job = lambda: None
         self._doubtful: list[np.ndarray] | None = None
 
     @property
@@ -85,18 +97,36 @@ class RefinementSession:
         """
         return self.state.labelmap()
 
-    def segment(self) -> None:
+    def segment(self, roi: Sequence[RegionOfInterest] = (), progress: Progress = _ignore) -> None:
         """Adds the segmentor's mask of each label as a segment, and selects the first.
+
+        Args:
+            roi: only there; none for the whole volume.
+            progress: called with the share done and what is being done.
 
         Raises:
             SessionError: a segment of that name is there.
-            VolumeError: another modality than the bundle's, or a volume larger than it was made for.
-            BundleError: weights missing or damaged.
+            VolumeError: another modality than the bundle's, a volume larger than it was made for, or a region
+                outside the volume.
+            ConfigError, BundleError: a bundle that is no segmentor, or weights missing or damaged.
         """
+        for _ in self.segmenting(roi, progress, wait=True):
+            pass
+
+    def segmenting(
+        self, roi: Sequence[RegionOfInterest] = (), progress: Progress = _ignore, wait: bool = False
+    ) -> Iterator[None]:
+        """`segment` as an iterator; the segments are there when it ends."""
         self._settle()
-        for label in self.engine.pipeline.bundle.labels:
+        check_segmentor(self.engine.bundle)
+        for label in self.engine.bundle.labels:
             check_free(label.name, self.state)
-        self._do("add", segments=self.engine.segments())
+        return self._open(jobs.segmenting(self, tuple(roi), progress, wait))
+
+    def warming_up(self, progress: Progress = _ignore, wait: bool = False) -> Iterator[None]:
+        """Whatever the first edit would have to wait for."""
+        self._settle()
+        return self._open(self.engine.run(WarmUpRequest(), progress, wait))
 
     def set_prior(self, mask: np.ndarray, name: str) -> None:
         """Adds an existing mask (k, j, i), which may be empty, as a segment and selects it.
@@ -109,7 +139,7 @@ class RefinementSession:
         mask = checked(mask, self.state)
         check_free(name, self.state)
         # The model's values stay free for `segment`.
-        used = [label.value for label in self.engine.pipeline.bundle.labels]
+        used = [label.value for label in self.engine.bundle.labels]
         used += [layer.value for layer in self.state.layers.values()]
         block = difference(np.zeros_like(mask), mask)
         self._do("add", segments=[NewSegment(name, max(used, default=0) + 1, None, block)])
@@ -136,7 +166,7 @@ class RefinementSession:
         """Voxels painted on a mask (k, j, i) of the volume's geometry; see `add_click`."""
         self._add(Painted(checked(mask, self.state), self.engine.volume.ijk_to_ras, positive))
 
-    def refine(self, steps: int | None = None) -> Iterator[Preview]:
+    def refine(self, steps: int | None = None, wait: bool = True) -> Iterator[Preview | None]:
         """Edits the selected segment by its pending hints, or once more around its newest one.
 
         Yields a preview after each reverse step. Stop whenever you like: the last preview counts, as one undo
@@ -144,22 +174,21 @@ class RefinementSession:
 
         Args:
             steps: reverse steps; None for the refiner's default.
+            wait: if not, None comes while nothing is new.
 
         Raises:
             HintError: no hint yet, or a pending one lies where something was locked or taken since.
             ConfigError: impossible steps.
-            BundleError: weights missing or damaged.
+            BundleError: weights missing or damaged; at the first step.
         """
         self._settle()
         told = found(self.selected, self.state).told
         if not told.hints:
             raise HintError(f"'{self.selected}' has no hint yet.", "Place a click or a scribble first.")
         check_possible(told.pending, self.state, self.selected)
-        steps = self.engine.pipeline.check(steps, ["refiner"])
-        edit = self._edit(self.selected, steps)
-        # Weak: an edit that nobody looks at any more ends at once.
-        self._open_edit = weakref.ref(edit)
-        return edit
+        steps = checked_steps(self.engine.refiner_bundle, steps)
+        request = edit_request(self.engine, self.state, self.selected, steps)
+        return self._open(jobs.editing(self, self.selected, request, wait))
 
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or pending hint of any segment; False if there is none."""
@@ -192,10 +221,41 @@ class RefinementSession:
         if block is not None:
             self._do("paint", name=name, block=block)
 
+    def delete(self, name: str) -> None:
+        """Takes a segment out, its hints too; undo brings both back. The next segment is selected."""
+        self._settle()
+        found(name, self.state)
+        self._do("delete", name=name)
+
+    def rename(self, name: str, to: str) -> None:
+        """Gives a segment another name.
+
+        Raises:
+            SessionError: a segment of that name is there.
+        """
+        self._settle()
+        found(name, self.state)
+        if to != name:
+            check_free(to, self.state)
+            self._do("rename", name=name, to=to)
+
     def uncertainty(self) -> Doubt:
-        """Where the refiner doubts the selected segment; see `doubt.uncertainty`."""
+        """Where the refiner doubts the selected segment.
+
+        Raises:
+            SessionError: an empty segment.
+            BundleError: weights missing or damaged.
+        """
+        *_, doubt = self.doubting(wait=True)
+        return doubt
+
+    def doubting(self, wait: bool = False) -> Iterator[Doubt | None]:
+        """`uncertainty` as an iterator, whose last value it is. It spares `next_doubtful_place` the work."""
+        self._settle()
         found(self.selected, self.state)
-        return uncertainty(self.engine, self.state, self.selected)
+        steps = checked_steps(self.engine.refiner_bundle, None)
+        request = doubt_request(self.engine, self.state, self.selected, steps)
+        return self._open(jobs.doubting(self, request, wait))
 
     def next_doubtful_place(self) -> np.ndarray | None:
         """(3,) RAS mm: the most doubtful place of the selected segment, at the next call the second…
@@ -203,29 +263,32 @@ class RefinementSession:
         After the last comes None, then the first again. After any change the search starts anew.
         """
         if self._doubtful is None:
-            doubt = self.uncertainty()
-            self._doubtful = list(doubtful_places(doubt.values, doubt.grid, PLACES))
+            self.uncertainty()
         if self._doubtful:
             return self._doubtful.pop(0)
         self._doubtful = None
         return None
 
-    def _edit(self, name: str, steps: int) -> Iterator[Preview]:
-        last: list[Preview] = []  # of each region
-        try:
-            for preview in edit_previews(self.engine, self.state, name, steps):
-                last = [*(seen for seen in last if seen.box != preview.box), preview]
-                yield preview
-        except GeneratorExit:
-            if not last:
-                raise
-        self._do("edit", name=name, blocks=edit_blocks(self.state, name, last))
+    def close(self) -> None:
+        """Ends what is open, and gives back what the engine holds."""
+        self._settle()
+        self.engine.close()
+
+    def _open(self, job: Generator) -> Iterator:
+        # Weak: work that nobody looks at any more ends at once.
+        self._open_job = weakref.ref(job)
+        return job
 
     def _settle(self) -> None:
-        """Ends an edit that is still open."""
-        edit = self._open_edit()
-        if edit is not None:
-            edit.close()
+        """Ends work that is still open."""
+        job = self._open_job()
+        if job is None:
+            return
+        if job.gi_running:
+            raise SessionError(
+                "The session is busy with another call.", "Call it again when that one has returned."
+            )
+        job.close()
 
     def _do(self, event: str, **fields) -> bool:
         """Changes the state, then tells the journal: memory never waits for a full disk."""

@@ -2,41 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
-from HiDiffRefineLib.session.blocks import Block, Box, apply
+from HiDiffRefineLib.session.blocks import Block, Box, apply, difference
 from HiDiffRefineLib.session.layer import Layer, Told
-
-
-class Step(NamedTuple):
-    """What one undo takes back.
-
-    Args:
-        name: of the segment.
-        blocks: that changed its mask, in this order.
-        before, after: its hints.
-        hint_only: a hint that waits for its edit, which will take this step's place.
-    """
-
-    name: str
-    blocks: tuple[Block, ...]
-    before: Told
-    after: Told
-    hint_only: bool = False
-
-
-class NewSegment(NamedTuple):
-    """A segment to be added; see `Layer`."""
-
-    name: str
-    value: int
-    label: int | None
-    mask: Block | None
+from HiDiffRefineLib.session.steps import AnyStep, Deletion, NewSegment, Renaming, Step
 
 
 @dataclass(eq=False)
@@ -46,8 +20,9 @@ class State:
     grid: Grid
     layers: dict[str, Layer] = field(default_factory=dict)
     selected: str | None = None
-    done: list[Step] = field(default_factory=list)
-    undone: list[Step] = field(default_factory=list)
+    done: list[AnyStep] = field(default_factory=list)
+    undone: list[AnyStep] = field(default_factory=list)
+    added: int = 0
     locked: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -55,8 +30,9 @@ class State:
 
     def add(self, segments: Sequence[NewSegment]) -> None:
         """New segments, the first of them selected. Not an undo step, and what was undone is gone."""
-        for name, value, label, mask in segments:
-            self.layers[name] = Layer(value, label, mask, self.grid.shape_kji)
+        for name, value, label, mask, *rois in segments:
+            self.added += 1
+            self.layers[name] = self._layer(NewSegment(name, value, label, mask, *rois), self.added)
         self.selected = segments[0][0]
         self.undone.clear()
 
@@ -74,8 +50,9 @@ class State:
         layer = self.layers[name]
         before, told = layer.told, layer.told
         for n in reversed(range(len(self.done))):
-            if self.done[n].name == name:
-                if not self.done[n].hint_only:
+            step = self.done[n]
+            if isinstance(step, Step) and step.key == layer.key:
+                if not step.hint_only:
                     break
                 before = self.done.pop(n).before
         layer.told = before
@@ -89,6 +66,15 @@ class State:
         layer.flip(block)
         self._step(name, (block,), Told(kept + layer.told.pending, len(kept)))
 
+    def delete(self, name: str) -> None:
+        """Takes a segment out; the next one is selected in its place."""
+        self._record(self._taken_out(name))
+
+    def rename(self, name: str, to: str) -> None:
+        """Gives a segment another name."""
+        self._name(name, to)
+        self._record(Renaming(self.layers[to].key, name, to))
+
     def lock(self, block: Block) -> None:
         """Flips voxels between locked and free."""
         apply(self.locked, block)
@@ -96,18 +82,32 @@ class State:
     def undo(self) -> None:
         """Takes the newest step back."""
         step = self.done.pop()
-        self._restore(step, step.before)
+        if isinstance(step, Deletion):
+            self._put_back(step)
+        elif isinstance(step, Renaming):
+            self._name(self._name_of(step.key), self._free(step.before))
+        else:
+            self._flip(step, step.before)
         self.undone.append(step)
 
     def redo(self) -> None:
         """Does again what was undone last."""
         step = self.undone.pop()
-        self._restore(step, step.after)
+        if isinstance(step, Deletion):
+            self._taken_out(self._name_of(step.key))
+        elif isinstance(step, Renaming):
+            self._name(self._name_of(step.key), self._free(step.after))
+        else:
+            self._flip(step, step.after)
         self.done.append(step)
 
     def protected(self, name: str, box: Box) -> np.ndarray:
         """Voxels of a box, bool of its shape, that edits of a segment leave: locked, or another segment's."""
-        result = self.locked[box].copy()
+        return self.locked[box] | self.others(name, box)
+
+    def others(self, name: str, box: Box) -> np.ndarray:
+        """Voxels of a box, bool of its shape, that any other segment has."""
+        result = np.zeros([side.stop - side.start for side in box], bool)
         for other, layer in self.layers.items():
             if other != name:
                 result |= layer.mask[box]
@@ -122,16 +122,58 @@ class State:
         return labelmap
 
     def _step(self, name: str, blocks: tuple[Block, ...], after: Told, hint_only: bool = False) -> None:
-        step = Step(name, blocks, self.layers[name].told, after, hint_only)
-        self._restore(step, after)
+        layer = self.layers[name]
+        step = Step(layer.key, blocks, layer.told, after, hint_only)
+        self._flip(step, after)
+        self._record(step)
+
+    def _record(self, step: AnyStep) -> None:
         self.done.append(step)
         self.undone.clear()
 
-    def _restore(self, step: Step, told: Told) -> None:
-        layer = self.layers[step.name]
+    def _flip(self, step: Step, told: Told) -> None:
+        layer = self.layers[self._name_of(step.key)]
         for block in step.blocks:
             layer.flip(block)
         layer.told = told
+
+    def _layer(self, segment: NewSegment, key: int) -> Layer:
+        _, value, label, mask, rois = segment
+        return Layer(value, label, mask, self.grid.shape_kji, tuple(rois), key)
+
+    def _name_of(self, key: int) -> str:
+        """History outlives names: a deleted segment's may belong to another one by now."""
+        return next(name for name, layer in self.layers.items() if layer.key == key)
+
+    def _free(self, name: str) -> str:
+        """The name, or one like it where another segment has taken it."""
+        names = (name, *(f"{name} {n}" for n in range(2, len(self.layers) + 3)))
+        return next(free for free in names if free not in self.layers)
+
+    def _name(self, name: str, to: str) -> None:
+        self.layers = {to if old == name else old: layer for old, layer in self.layers.items()}
+        if self.selected == name:
+            self.selected = to
+
+    def _taken_out(self, name: str) -> Deletion:
+        names = list(self.layers)
+        place, layer = names.index(name), self.layers.pop(name)
+        names.remove(name)
+        if self.selected == name:
+            self.selected = names[min(place, len(names) - 1)] if names else None
+        segment = NewSegment(name, layer.value, layer.label, layer.original, layer.rois)
+        mask = difference(np.zeros(self.grid.shape_kji, bool), layer.mask)
+        return Deletion(layer.key, segment, mask, layer.told, place)
+
+    def _put_back(self, deletion: Deletion) -> None:
+        name, layer = self._free(deletion.segment.name), self._layer(deletion.segment, deletion.key)
+        change = difference(layer.mask, _whole(deletion.mask, self.grid.shape_kji))
+        if change is not None:
+            layer.flip(change)
+        layer.told = deletion.told
+        items = list(self.layers.items())
+        items.insert(deletion.place, (name, layer))
+        self.layers, self.selected = dict(items), name
 
 
 EVENTS = {
@@ -142,11 +184,21 @@ EVENTS = {
         State.hint,
         State.edit,
         State.paint,
+        State.delete,
+        State.rename,
         State.lock,
         State.undo,
         State.redo,
     )
 }
+
+
+def _whole(block: Block | None, shape_kji) -> np.ndarray:
+    """A mask that was packed as its difference to nothing."""
+    mask = np.zeros(shape_kji, bool)
+    if block is not None:
+        apply(mask, block)
+    return mask
 
 
 def _obeyed(hints: tuple[Hint, ...], mask: np.ndarray, grid: Grid) -> tuple[Hint, ...]:

@@ -82,10 +82,19 @@ def random_warp(rng: np.random.Generator, shape_kji, spacing_kji) -> torch.Tenso
     return field[0].permute(1, 2, 3, 0)
 
 
-def intensity_augmentation(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Blur, brightness, contrast, gamma, lost resolution and noise, on a (1, k, j, i) image in 0…1."""
+def intensity_augmentation(seed: int, any_contrast: bool = False) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Blur, brightness, contrast, gamma, lost resolution and noise, on a (1, k, j, i) image in 0…1.
+
+    Args:
+        any_contrast: also bend the grey scale and turn it upside down, for images of any modality.
+    """
+    other_modality = [
+        mt.RandHistogramShift(num_control_points=(4, 10), prob=0.3),
+        mt.RandLambda(lambda image: 1 - image, prob=0.2),
+    ]
     augment = mt.Compose(
         [
+            *(other_modality if any_contrast else []),
             mt.RandGaussianSmooth(sigma_x=(0.3, 1), sigma_y=(0.3, 1), sigma_z=(0.3, 1), prob=0.15),
             mt.RandScaleIntensity(factors=0.25, prob=0.3),
             mt.RandShiftIntensity(offsets=0.1, prob=0.3),
@@ -100,13 +109,15 @@ def intensity_augmentation(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
 class Patches(IterableDataset):
     """Endless samples; every worker draws its own."""
 
+    any_contrast = False
+
     def __init__(self, seed: int):
         self.seed = seed
         self._reseed(seed)
 
     def _reseed(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.augment = intensity_augmentation(seed)
+        self.augment = intensity_augmentation(seed, self.any_contrast)
 
     @abstractmethod
     def draw(self) -> tuple[torch.Tensor, ...]:

@@ -36,7 +36,7 @@ SCHEDULE_LENGTHS = (2, 3, 4, 10)
 VALIDATED_STEPS = (1, 2, 3, 4, 10)
 KL_WEIGHT = 0.1
 # Share of batches without any hint, and the most hints a batch is given one after the other.
-UNHINTED_SHARE, MOST_ROUNDS = 0.4, 5
+UNHINTED_SHARE, MOST_ROUNDS = 0.35, 6
 
 
 def train_refiner(config: TrainConfig) -> None:

@@ -7,21 +7,19 @@ from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
-from HiDiffRefineLib.inference.refiner import ZOOM, region_grid
+from HiDiffRefineLib.inference.regions import ZOOM, region_grid
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
 from HiDiffRefineLib.training.patches import LoadedCase, Patches, label_places, random_linear, random_warp
 
 # Share of patches that are warped: twenty scans are few to learn from.
 WARPED_SHARE = 0.5
-
-
 # Share of patches that look at a part of the object, at any spacing down to the finest.
-LOCAL_SHARE = 0.3
+LOCAL_SHARE = 0.4
 # Shares of samples whose prior is empty (only a hint says what is wanted), or takes in a neighbour too.
-EMPTY_SHARE, MERGED_SHARE = 0.1, 0.05
+EMPTY_SHARE, MERGED_SHARE = 0.2, 0.05
 # Share of samples that know of no other segment, as where a user brings a single mask.
-ALONE_SHARE = 0.2
+ALONE_SHARE = 0.3
 
 
 class RefinerPatches(Patches):
@@ -32,6 +30,8 @@ class RefinerPatches(Patches):
             prior is None, the truth stands in for a mask from elsewhere, always corrupted.
         patch_kji: of the refiner. seed: of everything random.
     """
+
+    any_contrast = True
 
     def __init__(self, sets, patch_kji, seed: int):
         super().__init__(seed)

@@ -23,6 +23,7 @@ from HiDiffRefineLib.bundles import Bundle, models_folder
 from HiDiffRefineLib.inference import edit
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.models import autocast, load_network
+from HiDiffRefineLib.inference.regions import edit_region
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS
 
 SIZES = ("128x128x128", "256x256x256", "200x512x512", "600x512x512")
@@ -34,7 +35,7 @@ def one_edit(network, chain, scene: Scene, n: int, patch_kji, steps: int) -> tup
     """Edit number n: seconds from the hint to each preview on the host, and the native box's shape."""
     hints = scene.hints[: n % HINTS + 1]
     started, times = time.perf_counter(), []
-    region = edit.edit_region(hints[-1], scene.object_ras, WORKING_KJI, patch_kji)
+    region = edit_region(hints[-1], scene.object_ras, WORKING_KJI, patch_kji)
     previews = edit.edit_steps(
         network, chain, scene.segment, scene.mask, hints, region, steps, 0, scene.locked
     )

@@ -68,7 +68,7 @@ CPU = torch.Tensor.cpu
 # are parts of their own.
 PARTS = {
     "rasterise": ("hint_channels", "hint_labels", "hint_values"),
-    "crop": ("edit_region", "region_on", "on_region", "condition"),
+    "crop": ("region_on", "on_region", "condition"),
     "steps": ("answers",),
     "paste": ("edit_steps", "native_answer"),
 }

@@ -13,7 +13,7 @@ from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_region, edit_steps, native_answer, on_region
+from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps, native_answer, on_region
 from HiDiffRefineLib.inference.hint_channels import (
     HINT_CHANNELS,
     NEGATIVE_CLICK,
@@ -22,7 +22,7 @@ from HiDiffRefineLib.inference.hint_channels import (
     POSITIVE_SCRIBBLE,
     hint_channels,
 )
-from HiDiffRefineLib.inference.refiner import ZOOM
+from HiDiffRefineLib.inference.regions import ZOOM, edit_region
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 

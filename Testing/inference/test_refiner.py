@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.inference.refiner import (
-    CONTEXT_KJI,
     FADE_KJI,
-    ZOOM,
     Region,
     plain_refinement,
     refined_probability,
-    region_grid,
     reverse_steps,
     segment_region,
 )
+from HiDiffRefineLib.inference.regions import CONTEXT_KJI, ZOOM, region_grid
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import PRIOR_MARGIN, BernoulliRefiner
 

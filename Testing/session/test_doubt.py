@@ -5,8 +5,8 @@ import pytest
 
 from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
-from HiDiffRefineLib.session.doubt import APART_MM, doubtful_places
-from HiDiffRefineLib.session.session import PLACES, RefinementSession
+from HiDiffRefineLib.inference.doubt import APART_MM, PLACES, doubtful_places
+from HiDiffRefineLib.session.session import RefinementSession
 from Testing.session.acting import noise, point_in, told
 
 

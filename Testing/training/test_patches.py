@@ -105,6 +105,16 @@ def test_intensity_augmentation_changes_values_and_no_place():
     assert changed > 5
 
 
+def test_any_contrast_also_turns_the_grey_scale_upside_down():
+    augment = intensity_augmentation(0, any_contrast=True)
+    image = torch.zeros(1, 8, 16, 16)
+    image[:, :, :, 8:] = 1
+    found = [augment(image.clone()) for _ in range(40)]
+    brighter = [bool(one[..., 10:].mean() > one[..., :6].mean()) for one in found]
+    assert 20 < sum(brighter) < 40
+    assert all(one.min() >= 0 and one.max() <= 1 for one in found)
+
+
 @pytest.mark.parametrize("mirror", [False, True])
 def test_random_linear_stays_within_what_it_says(mirror):
     rng = np.random.default_rng(0)

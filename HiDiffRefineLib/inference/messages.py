@@ -1,0 +1,141 @@
+"""What a session asks of an engine, and what comes back: arrays in boxes of the volume, and no torch.
+
+An engine knows the volume and the models. Whatever else an answer depends on is in the request, so that a
+request may be run again, elsewhere, with the same result.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.inference.roi import RegionOfInterest
+
+Box = tuple[slice, slice, slice]
+# Called with the share done and what is being done.
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One segment in one region. All masks are bool of the box's shape.
+
+    Args:
+        region: the refiner's grid.
+        box: slices (k, j, i) of the volume around the region.
+        mask: the segment now.
+        protected: voxels that no edit of it may change.
+        original: the mask before any edit, where it did not come from the segmentor; else None.
+        others: the other segments, likewise.
+    """
+
+    region: Grid
+    box: Box
+    mask: np.ndarray
+    protected: np.ndarray
+    original: np.ndarray | None
+    others: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class EditRequest:
+    """An edit of one segment; the answers are `Preview`s, one a reverse step.
+
+    Args:
+        views: region after region, each edited on top of the one before.
+        hints: all of the segment, the newest last.
+        label: of the segmentor's prior; None for a mask that came from elsewhere.
+        rois: where the segmentor looked; none for the whole volume.
+        steps: reverse steps in each region.
+        seed: fixes the result on a device.
+    """
+
+    views: tuple[View, ...]
+    hints: tuple[Hint, ...]
+    label: int | None
+    rois: tuple[RegionOfInterest, ...]
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class DoubtRequest:
+    """Where the refiner doubts a segment; the answer is one `Doubt`.
+
+    Args:
+        view: of the whole segment.
+        samples: chains run side by side. Others as for `EditRequest`.
+    """
+
+    view: View
+    hints: tuple[Hint, ...]
+    label: int | None
+    rois: tuple[RegionOfInterest, ...]
+    steps: int
+    seed: int
+    samples: int
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationRequest:
+    """The segmentor on the volume or on regions of interest; the answer is one list of `LabelMask`."""
+
+    rois: tuple[RegionOfInterest, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class WarmUpRequest:
+    """Whatever the first edit would have to wait for; there is no answer."""
+
+
+Request = EditRequest | DoubtRequest | SegmentationRequest | WarmUpRequest
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The segment after a reverse step.
+
+    Args:
+        box: slices (k, j, i) of the native grid; outside, nothing changes.
+        mask: bool of the box's shape, every hint met.
+        unclamped: the same before hinted voxels were set by force.
+    """
+
+    box: Box
+    mask: np.ndarray
+    unclamped: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """An uncertainty map.
+
+    Args:
+        grid: of the map, a part of the volume's.
+        box: slices (k, j, i) of the volume that the map covers.
+        values: float32 (k, j, i), 1 - |2p - 1| of the chains' mean probability p: 0 sure, 1 undecided. It is
+            0 where the user has spoken and where no edit may change anything.
+        places_ras: (n, 3) RAS mm, the most doubtful places, the worst first.
+    """
+
+    grid: Grid
+    box: Box
+    values: np.ndarray
+    places_ras: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMask:
+    """The segmentor's mask of one label.
+
+    Args:
+        label: its value.
+        box: slices (k, j, i) of the volume around it; None where there is none of it.
+        mask: bool of the box's shape; None likewise.
+    """
+
+    label: int
+    box: Box | None
+    mask: np.ndarray | None

@@ -1,0 +1,79 @@
+"""Whether a worker that is there is alive: it answers questions, its work moves on, and it ends when told."""
+
+import time
+
+from HiDiffRefineLib.runtime.link import Link, LinkLostError
+from HiDiffRefineLib.runtime.wire import Cancel, Ping, Pong
+
+# Between two questions.
+PING_S = 1.0
+# What an answer may take: the thread for that waits for nothing but the interpreter's lock.
+ANSWER_S = 30.0
+# The longest step of a job: one window of a segmentor on a slow processor, or the first touch of a GPU.
+STEP_S = 300.0
+# A cancelled job that has not ended by then is ended by force.
+CANCEL_S = 15.0
+
+
+class Pulse:
+    """Felt whenever the client looks for news; a client that looks away for long finds no worker dead."""
+
+    def __init__(self, link: Link):
+        self._link = link
+        self.begin()
+
+    def begin(self) -> None:
+        """A new worker is there, or none."""
+        self._pinged_at = time.monotonic()
+        self._asked_at: float | None = None
+        self._cancelled: dict[int, float] = {}
+
+    @property
+    def answered(self) -> bool:
+        """Whether no question is open."""
+        return self._asked_at is None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a cancelled job has not ended yet."""
+        return bool(self._cancelled)
+
+    def ask(self) -> None:
+        """Asks whether the worker is there."""
+        self._pinged_at = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = self._pinged_at
+        self._link.send(Ping())
+
+    def cancel(self, number: int) -> None:
+        """Tells the worker that nobody waits for a job."""
+        self._cancelled[number] = time.monotonic()
+        self._link.send(Cancel(number))
+
+    def ended(self, number: int) -> None:
+        """A job is over."""
+        self._cancelled.pop(number, None)
+
+    def heard(self, message: object) -> None:
+        """Takes any message as a sign of life.
+
+        Raises:
+            LinkLostError: it tells of work that does not move.
+        """
+        self._asked_at = None
+        if isinstance(message, Pong) and message.still_s > STEP_S:
+            raise LinkLostError
+
+    def feel(self) -> None:
+        """Asks now and then.
+
+        Raises:
+            LinkLostError: no answer, or a cancelled job goes on and on.
+        """
+        now = time.monotonic()
+        if self._asked_at is not None and now - self._asked_at > ANSWER_S:
+            raise LinkLostError
+        if any(now - since > CANCEL_S for since in self._cancelled.values()):
+            raise LinkLostError
+        if now - self._pinged_at > PING_S:
+            self.ask()

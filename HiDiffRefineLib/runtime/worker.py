@@ -1,0 +1,271 @@
+"""The worker as its client sees it: jobs go in, answers come out, and a worker that dies is replaced.
+
+No thread waits here. Whoever looks at a job's answers moves things on, so a timer of a user interface is
+enough; between two looks nothing happens but in the worker.
+"""
+
+import itertools
+import os
+import sys
+import tempfile
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.errors import WorkerError
+from HiDiffRefineLib.inference.messages import Request
+from HiDiffRefineLib.runtime.link import Link, LinkLostError
+from HiDiffRefineLib.runtime.models import WorkerEngine, WorkerModels
+from HiDiffRefineLib.runtime.pulse import Pulse
+from HiDiffRefineLib.runtime.wire import (
+    Answered,
+    Begun,
+    Close,
+    Ended,
+    Failed,
+    Job,
+    Notice,
+    OpenVolume,
+    Progressed,
+)
+
+RESTARTED = (
+    "The worker process ended unexpectedly. It is started again and repeats the work: nothing is lost."
+)
+# A cold disk may take so long to give out torch.
+START_S = 180.0
+# Workers that may die before they touch a job: killed while idle, or just started.
+MOST_LOSSES = 3
+
+
+@dataclass(eq=False)
+class Errand:
+    """A job on its way.
+
+    Args:
+        job: as the worker gets it.
+        inbox: what came of it and nobody has seen yet.
+        ended: whether nothing more will come.
+        seen: answers that came, from all workers that had it.
+        begun: whether the worker that has it now works on it.
+        counted: answers that came from that worker.
+        deaths: workers that died while they worked on it.
+        losses: workers that died before they did.
+    """
+
+    job: Job
+    inbox: deque = field(default_factory=deque)
+    ended: bool = False
+    seen: int = 0
+    begun: bool = False
+    counted: int = 0
+    deaths: int = 0
+    losses: int = 0
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
+class Worker:
+    """A process that owns torch and the GPU.
+
+    It starts when first needed, or with `start`; use it as a context manager or `stop` it. All calls come
+    from one thread.
+
+    Args:
+        python: path of an interpreter with torch; None for this one. In 3D Slicer: PythonSlicer.
+        notify: told, in one sentence each, what the user should know: a restart, a GPU that is full. It is
+            called while a job's answers are looked at, so it must return at once and call nothing here.
+        log: file for what goes wrong inside; None for one in the temporary folder.
+    """
+
+    def __init__(
+        self,
+        python: str | None = None,
+        notify: Callable[[str], None] = _warn,
+        log: Path | None = None,
+    ):
+        if log is None:
+            handle, log = tempfile.mkstemp(prefix="hidiffrefine-", suffix=".log")
+            os.close(handle)
+        self.log = Path(log)
+        self.notify = notify
+        self._link = Link(python or sys.executable, self.log)
+        self._pulse = Pulse(self._link)
+        self._numbers = itertools.count(1)
+        self._errands: dict[int, Errand] = {}
+        self._engines: weakref.WeakSet[WorkerEngine] = weakref.WeakSet()
+
+    def __enter__(self) -> "Worker":
+        self.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.stop()
+
+    def models(self, bundle: str | Path, device: str = "auto") -> WorkerModels:
+        """Models for `RefinementSession`, by a bundle's name or folder; device: auto, cuda, mps or cpu.
+
+        Raises:
+            BundleError: no such bundle.
+        """
+        return WorkerModels(self, load_bundle(bundle), device)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process is there and has imported torch."""
+        if self._link.ordered_at is not None:
+            self.attend(0)
+        return self._link.connected
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process that computes; None as long as it has not said so."""
+        return self._link.pid
+
+    def start(self) -> None:
+        """Starts the process if there is none, and does not wait for it."""
+        if self._link.ordered_at is None:
+            try:
+                self._link.order()
+            except LinkLostError:
+                self._lost()
+
+    def stop(self) -> None:
+        """Ends the process, whatever it does; the GPU is free then. A job begins a new one."""
+        for errand in self._errands.values():
+            self._fail(errand, "The worker was stopped.", "Do it again.")
+        self._errands.clear()
+        self._link.close()
+        self._pulse.begin()
+        for engine in list(self._engines):
+            engine.unshare()
+        if self.log.exists() and not self.log.stat().st_size:
+            self.log.unlink()
+
+    def ping(self, timeout_s: float = START_S) -> float:
+        """Seconds that the worker takes to answer, started if there is none.
+
+        Raises:
+            WorkerError: it does not.
+        """
+        end = time.monotonic() + timeout_s
+        for _ in range(MOST_LOSSES):
+            self.start()
+            while self._link.ordered_at is not None and time.monotonic() < end:
+                if not self.ready:
+                    time.sleep(0.01)
+                    continue
+                asked = time.monotonic()
+                self._pulse.ask()
+                while self._link.connected and not self._pulse.answered and time.monotonic() < end:
+                    self.attend(0.1)
+                if self._link.connected and self._pulse.answered:
+                    return time.monotonic() - asked
+        raise WorkerError("The worker does not answer.", f"Start it again; if it stays, see {self.log}.")
+
+    def submit(self, opened: OpenVolume, request: Request) -> Errand:
+        """Puts a job in the queue."""
+        errand = Errand(Job(next(self._numbers), opened, request))
+        self._errands[errand.job.number] = errand
+        if self._link.connected:
+            self._link.send(errand.job)
+        return errand
+
+    def drop(self, errand: Errand) -> None:
+        """Cancels a job if it has not ended."""
+        number = errand.job.number
+        if self._errands.pop(number, None) and not errand.ended and self._link.connected:
+            self._pulse.cancel(number)
+
+    def forget(self, key: str) -> None:
+        """Has the worker give back what it holds of a volume."""
+        if self._link.connected:
+            self._link.send(Close(key))
+
+    def remember(self, engine: WorkerEngine) -> None:
+        """Has an engine's shared memory taken away when the worker stops."""
+        self._engines.add(engine)
+
+    def attend(self, timeout_s: float) -> None:
+        """Moves things on, waiting so long for news."""
+        try:
+            if self._link.ordered_at is None:
+                self._link.order()
+            if not self._link.connected and not self._connect():
+                time.sleep(min(timeout_s, 0.01))
+                return
+            for message in self._link.receive(timeout_s):
+                self._take(message)
+            self._pulse.feel()
+        except LinkLostError:
+            self._lost()
+
+    def _connect(self) -> bool:
+        if not self._link.connect():
+            if time.monotonic() - self._link.ordered_at > START_S:
+                raise LinkLostError
+            return False
+        self._pulse.begin()
+        for errand in self._errands.values():
+            self._link.send(errand.job)
+        return True
+
+    def _take(self, message: object) -> None:
+        self._pulse.heard(message)
+        match message:
+            case Notice(text):
+                self.notify(text)
+            case Begun(number) if number in self._errands:
+                self._errands[number].begun = True
+            case Answered(number) if number in self._errands:
+                errand = self._errands[number]
+                errand.counted += 1
+                # A worker that repeats a job gives the same answers: they are not told twice.
+                if errand.counted > errand.seen:
+                    errand.seen += 1
+                    errand.inbox.append(message)
+            case Progressed(number) if number in self._errands:
+                self._errands[number].inbox.append(message)
+            case Ended(number) | Failed(number):
+                self._pulse.ended(number)
+                errand = self._errands.pop(number, None)
+                if errand is not None:
+                    errand.inbox.append(message)
+                    errand.ended = True
+
+    def _lost(self) -> None:
+        """The worker is gone; who waits for a job gets a new one, the job that two have died of excepted."""
+        stuck = self._pulse.stuck
+        self._link.drop()
+        self._pulse.begin()
+        # What was cancelled and would not end is no fault of the job that waits for it.
+        if self._errands and not stuck:
+            self._blame(next(iter(self._errands.values())))
+        for errand in self._errands.values():
+            errand.begun, errand.counted = False, 0
+
+    def _blame(self, errand: Errand) -> None:
+        if errand.begun:
+            errand.deaths += 1
+            if errand.deaths == 1:
+                self.notify(RESTARTED)
+                return
+            message = "The worker process ended twice over this, and nothing was changed."
+        else:
+            errand.losses += 1
+            if errand.losses < MOST_LOSSES:
+                return
+            message = "The worker process cannot be started."
+        del self._errands[errand.job.number]
+        self._fail(errand, message, f"Try again; if it stays, report it with the file {self.log}.")
+
+    def _fail(self, errand: Errand, message: str, remedy: str) -> None:
+        errand.inbox.append(Failed(errand.job.number, "WorkerError", message, remedy))
+        errand.ended = True

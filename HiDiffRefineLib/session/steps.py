@@ -1,0 +1,63 @@
+"""What undo takes back, one kind of step each."""
+
+from typing import NamedTuple, TypeAlias
+
+from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.session.blocks import Block
+from HiDiffRefineLib.session.layer import Told
+
+
+class Step(NamedTuple):
+    """What one undo takes back.
+
+    Args:
+        key: of the segment, see `Layer`.
+        blocks: that changed its mask, in this order.
+        before, after: its hints.
+        hint_only: a hint that waits for its edit, which will take this step's place.
+    """
+
+    key: int
+    blocks: tuple[Block, ...]
+    before: Told
+    after: Told
+    hint_only: bool = False
+
+
+class NewSegment(NamedTuple):
+    """A segment to be added; see `Layer`."""
+
+    name: str
+    value: int
+    label: int | None
+    mask: Block | None
+    rois: tuple[RegionOfInterest, ...] = ()
+
+
+class Deletion(NamedTuple):
+    """A segment that undo brings back.
+
+    Args:
+        key: of the segment.
+        segment: as it was added.
+        mask: as it was last.
+        told: its hints.
+        place: in the order of segments.
+    """
+
+    key: int
+    segment: NewSegment
+    mask: Block | None
+    told: Told
+    place: int
+
+
+class Renaming(NamedTuple):
+    """A segment's names before and after."""
+
+    key: int
+    before: str
+    after: str
+
+
+AnyStep: TypeAlias = Step | Deletion | Renaming

@@ -1,0 +1,124 @@
+"""The engine in this process: where a device is full, the processor does it, and says so."""
+
+import numpy as np
+import pytest
+import torch
+
+from HiDiffRefineLib.geometry.grids import centered_grid
+from HiDiffRefineLib.hints.hint import Click
+from HiDiffRefineLib.inference import memory, segmentor
+from HiDiffRefineLib.inference.engine import GPU_FULL, LocalEngine
+from HiDiffRefineLib.inference.messages import EditRequest, SegmentationRequest, View, WarmUpRequest
+from HiDiffRefineLib.inference.prepared import Prepared
+
+SHAPE = (20, 30, 30)
+
+
+@pytest.fixture
+def engine(make_pipeline, refiner, volume_of):
+    """An engine with a second place to go, as if the first were a GPU, and what it said."""
+    said = []
+    pipeline = make_pipeline(refiner)
+    volume = volume_of(centered_grid((100, -46, 34), SHAPE, (1, 1, 1)))
+    engine = LocalEngine(volume, pipeline, said.append)
+    engine.on_processor = Prepared(volume, pipeline.on(torch.device("cpu")), engine.on_device.kept)
+    engine.said = said
+    return engine
+
+
+@pytest.fixture
+def edit(engine):
+    mask = np.zeros(SHAPE, bool)
+    mask[5:9, 5:9, 5:9] = True
+    view = View(engine.grid, tuple(slice(0, n) for n in SHAPE), mask, ~mask & False, mask, ~mask & False)
+    return EditRequest((view,), (Click(engine.grid.center_ras, True),), None, (), 3, 0)
+
+
+def fail_at(monkeypatch, network, call: int) -> None:
+    """Has a refiner run out of memory, once."""
+    denoise, calls = network.denoise, []
+
+    def failing(*inputs):
+        calls.append(1)
+        if len(calls) == call:
+            raise torch.OutOfMemoryError("made up")
+        return denoise(*inputs)
+
+    monkeypatch.setattr(network, "denoise", failing)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_an_edit_on_a_full_gpu_goes_on_where_it_was(engine, edit, monkeypatch, call):
+    expected = list(engine.run(edit))
+    assert engine.said == [] and len(expected) == 3
+    fail_at(monkeypatch, engine.pipeline.network("refiner"), call)
+    found = list(engine.run(edit))
+    assert engine.said == [GPU_FULL]
+    assert [preview.mask.tobytes() for preview in found] == [preview.mask.tobytes() for preview in expected]
+    list(engine.run(edit))
+    assert engine.said == [GPU_FULL]
+
+
+def test_a_full_processor_is_an_error(engine, edit, monkeypatch):
+    engine.on_processor = None
+    fail_at(monkeypatch, engine.pipeline.network("refiner"), 2)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(engine.run(edit))
+
+
+def test_segmenting_tries_fewer_windows_first(engine, monkeypatch):
+    (expected,) = engine.run(SegmentationRequest())
+    engine.on_device._priors.clear()
+    batches = []
+    monkeypatch.setattr(segmentor, "window_batch", lambda *fit: 4)
+    sliding = segmentor.sliding_window_inference
+
+    def run(*inputs, sw_batch_size, **options):
+        batches.append(sw_batch_size)
+        if sw_batch_size > 1:
+            raise torch.OutOfMemoryError("made up")
+        return sliding(*inputs, sw_batch_size=sw_batch_size, **options)
+
+    monkeypatch.setattr(segmentor, "sliding_window_inference", run)
+    (found,) = engine.run(SegmentationRequest())
+    assert batches == [4, 1] and engine.said == []
+    assert all(
+        a.box == b.box and np.array_equal(a.mask, b.mask) for a, b in zip(found, expected, strict=True)
+    )
+
+
+def test_segmenting_that_does_not_fit_goes_to_the_processor(engine, monkeypatch):
+    (expected,) = engine.run(SegmentationRequest())
+    engine.on_device._priors.clear()
+    calls = []
+
+    def no_room(*fit):
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("made up")
+        return 1
+
+    monkeypatch.setattr(segmentor, "window_batch", no_room)
+    (found,) = engine.run(SegmentationRequest())
+    assert engine.said == [GPU_FULL] and len(found) == len(expected) == 2
+
+
+def test_as_many_windows_as_fit(monkeypatch):
+    device, patch, grid = torch.device("cuda"), (64, 128, 128), (100, 100, 100)
+    window = memory.WINDOW_BYTES * np.prod(patch)
+    stitched = memory.STITCH_BYTES_PER_LABEL * 3 * np.prod(grid)
+    for windows, expected in ((0.9, None), (1.1, 1), (2.5, 2), (99, memory.MOST_WINDOWS)):
+        free = (windows * window + stitched) / memory.MARGIN
+        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
+        if expected is None:
+            with pytest.raises(torch.OutOfMemoryError):
+                memory.window_batch(device, grid, patch, 3)
+        else:
+            assert memory.window_batch(device, grid, patch, 3) == expected
+    assert memory.window_batch(torch.device("cpu"), grid, patch, 3) == 1
+
+
+def test_warming_up_runs_an_edit(engine):
+    shares = []
+    assert list(engine.run(WarmUpRequest(), lambda share, what: shares.append(share))) == []
+    assert shares == [0, 0.5, 1]
