@@ -110,8 +110,9 @@ class Denoiser(nn.Module):
         f0, f1, f2, f3 = features
         width = self.embedding[0].in_features
         e = self.embedding(get_timestep_embedding(1000.0 * t_share.float(), width).to(f0.dtype))
-        # y_t in {0, 1} as ±1, so that "off" is a message too.
-        x0 = torch.cat([2 * state - 1, prior], dim=1).to(f0.dtype)
+        # y_t in {0, 1} as ±1, so that "off" is a message too. In memory like the features: bringing the two
+        # together otherwise takes a fifth of a step on a CPU.
+        x0 = torch.cat([2 * state - 1, prior], dim=1).to(f0.dtype, memory_format=torch.channels_last_3d)
         x1 = self.block1(self.join1(torch.cat([self.stem(x0), f1], dim=1)), e)
         x2 = self.block2(self.join2(torch.cat([self.down2(x1), f2], dim=1)), e)
         x3 = self.block3(self.exchange(self.down3(x2), f3, e), e)
