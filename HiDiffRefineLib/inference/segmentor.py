@@ -6,7 +6,6 @@ from math import ceil
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
 
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
@@ -91,6 +90,8 @@ def run_segmentor(
         labels: what the network tells apart, background included.
         progress: called with the share of windows done.
     """
+    from monai.inferers import sliding_window_inference  # longer to import than torch; edits don't need it
+
     device = image.device
     windows = resample(image, ijk_to_ras, grid)[None]
     done = 0
