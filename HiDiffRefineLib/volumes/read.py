@@ -3,10 +3,12 @@
 import gzip
 import math
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import SimpleITK as sitk
@@ -26,7 +28,8 @@ from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in
 from HiDiffRefineLib.volumes.volume import Volume
 
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_NIFTI = (".nii.gz", ".nii")
+EXTENSIONS = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def read_volume(path: str | os.PathLike) -> Volume:
@@ -123,8 +126,8 @@ def _read(path: Path, thinnest: int = 2) -> Volume:
             "This kind of file is not known.",
             f"Use {', '.join(EXTENSIONS)}, or a folder that holds one DICOM series.",
         )
-    with native_messages_silenced():
-        return Volume(*_read_file(path, thinnest), title(path))
+    with _in_small_letters(path) as file, native_messages_silenced():
+        return Volume(*_read_file(file, thinnest), title(path))
 
 
 def _check_permission(path: Path) -> None:
@@ -132,6 +135,22 @@ def _check_permission(path: Path) -> None:
     for file in path.iterdir() if path.is_dir() else [path]:
         if file.is_file():
             file.open("rb").close()
+
+
+@contextmanager
+def _in_small_letters(path: Path) -> Iterator[Path]:
+    """A NIfTI file under a name that ITK reads: it knows .nii and .NII, but not .Nii."""
+    extension = path.name[len(title(path)) :]
+    if extension.islower() or extension.lower() not in _NIFTI:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"image{extension.lower()}"
+        try:
+            file.symlink_to(path)
+        except OSError:  # Windows keeps links for administrators
+            shutil.copyfile(path, file)
+        yield file
 
 
 def _opened(path: Path) -> sitk.ImageFileReader:
@@ -156,7 +175,7 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:axes, :axes]
     _check_pixel_type(reader)
     check_grid(size, reader.GetSpacing(), direction, thinnest)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if path.name.lower().endswith(_NIFTI):
         _check_nifti_voxels(path, reader)
 
     try:
