@@ -22,7 +22,15 @@ def add_to(commands) -> None:
     )
     parser.add_argument("--steps", type=int, help="reverse steps of the refiner (default: the bundle's)")
     parser.add_argument(
-        "--hints", type=int, default=0, metavar="N", help="let a robot user give up to N hints to every label"
+        "--hints",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let a robot user give up to N hints to every label, after the table without hints, which takes"
+        " minutes a CT of the abdomen (--hints-only skips it)",
+    )
+    parser.add_argument(
+        "--hints-only", action="store_true", help="with --hints: no table without hints, in the JSON neither"
     )
     parser.add_argument(
         "--prior",
@@ -61,10 +69,11 @@ def run(options) -> None:
     alone = pipeline.bundle.kind == "refiner"
     if alone and not options.hints:
         raise ConfigError("Without a segmentor there is nothing to measure but hints.", "Add --hints 10.")
+    hints_only = alone or options.hints_only
     files = find_cases(options.data, options.cases)
     options.prior = options.prior or ("empty" if alone else "segmentor")
     check_prior(options.prior, files, pipeline)
-    if alone:
+    if hints_only:
         result = {"bundle": options.bundle, "cases": [title(Path(file)) for file in files]}
     else:
         with progress_bar() as progress:
@@ -85,7 +94,7 @@ def run(options) -> None:
         print(format_hint_table(result["hints"]))
     if options.json:
         write_json(options.json, result)
-    if options.record and not alone:
+    if options.record and not hints_only:
         record_validation(options.record, result, options.split, _command(options, result["cases"]))
     if options.record and options.hints:
         command = _command(options, result["cases"], hints=True)
@@ -104,6 +113,8 @@ def _check_wishes(options) -> None:
         raise ConfigError(
             f"{options.hints} hints are not possible.", "Choose 1 or more, or leave --hints out."
         )
+    if options.hints_only and not options.hints:
+        raise ConfigError("Without hints, --hints-only leaves nothing to measure.", "Add --hints 10.")
     check_json(options.json)
 
 
@@ -114,4 +125,5 @@ def _command(options, cases: list[str], hints: bool = False) -> str:
     words += ["--steps", str(options.steps)] if options.steps else []
     if hints:
         words += ["--hints", str(options.hints), "--prior", options.prior, "--robot", options.robot]
+        words += ["--hints-only"] if options.hints_only else []
     return shlex.join(words)

@@ -69,6 +69,18 @@ def test_masks_from_elsewhere_as_priors(measure, cases, bundle, pairs):
     assert ("rows" in result) == (bundle != "refiner-only")
 
 
+def test_the_table_without_hints_can_be_left_out(measure, small_models, cases, capsys):
+    more = ("--hints", 1, "--hints-only", "--cases", "one")
+    record = ("--record", small_models / "hippocampus-mr", "--split", "One, unseen.")
+    before = load_bundle(small_models / "hippocampus-mr").settings["validation"]
+    status, result = measure("--bundle", "hippocampus-mr", *more, *record)
+    assert status == 0 and set(result) == {"bundle", "cases", "hints", "hints_setup"}
+    assert result["cases"] == ["one"] and "95 %" not in capsys.readouterr().out
+    settings = load_bundle(small_models / "hippocampus-mr").settings
+    assert settings["validation"] == before
+    assert settings["hints"][0]["commands"][0].endswith("--hints-only")
+
+
 def test_the_number_of_hints_does_not_depend_on_the_prior(measure):
     for more in (("--prior", "empty"), ("--prior", "segmentor", "--robot", "jitter")):
         status, result = measure("--bundle", "hippocampus-mr", "--hints", 1, "--cases", "one", *more)
@@ -97,6 +109,7 @@ def test_figures_are_recorded_with_the_command(measure, small_models, cases):
         (("--bundle", "refiner-only"), "nothing to measure but hints. Add --hints 10."),
         (("--bundle", "refiner-only", "--hints", 1, "--prior", "segmentor"), "has no prior of its own"),
         (("--bundle", "refiner-only", "--hints", 1, "--prior", "nowhere"), "no mask 'one.nii.gz' in nowhere"),
+        (("--bundle", "hippocampus-mr", "--hints-only"), "leaves nothing to measure. Add --hints 10."),
         (("--bundle", "hippocampus-mr", "--hints", -1), "-1 hints are not possible"),
         (("--bundle", "hippocampus-mr", "--json", "no/such/f.json"), "its folder does not exist"),
         (("--bundle", "hippocampus-mr", "--json", "."), "it is a folder"),
