@@ -1,10 +1,13 @@
 """A session on a worker is the session that it is without, and no mishap is the user's."""
 
+import gc
 import os
 import signal
+import sys
 import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.runtime import models, pulse, shared
+from HiDiffRefineLib.runtime.server import Server
 from HiDiffRefineLib.runtime.worker import RESTARTED, Worker
 from HiDiffRefineLib.session.editing import edit_request
 from HiDiffRefineLib.session.journal import restore
@@ -150,6 +154,36 @@ def test_a_volume_is_shared_piece_by_piece_and_given_back(session, worker, monke
     assert len(list(session.refine())) == 2
 
 
+def test_a_worker_that_is_stopped_during_the_copy_is_a_sentence(session, worker, monkeypatch):
+    monkeypatch.setattr(models, "_COPIED_BYTES", 1000)
+    session.close()
+    session.add_click(at(10, 25, 25))
+    edit = session.refine(wait=False)
+    assert next(edit) is None
+    worker.stop()
+    with pytest.raises(WorkerError, match="was stopped"):
+        next(edit)
+    assert len(session.pending) == 1 and len(list(session.refine())) == 2
+
+
+def test_a_session_that_nobody_closed_is_forgotten_by_the_worker(worker, tiny, volume):
+    session = RefinementSession(volume, worker.models(tiny))
+    finish(session.warming_up())
+    key, maps = session.engine._opened.key, Path(f"/proc/{worker.pid}/maps")
+    assert key in maps.read_text()
+    del session
+    gc.collect()
+    end = time.monotonic() + 20
+    while key in maps.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_worker_without_torch_closes_what_it_never_opened(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    Server(None, "log")._close("a volume")
+
+
 def test_the_latest_hint_wins(session):
     session.add_click(at(10, 25, 25))
     stale = session.refine(wait=False)
@@ -280,6 +314,26 @@ def test_a_cancelled_job_that_will_not_end_is_ended(session, worker, monkeypatch
     os.kill(hanging, signal.SIGSTOP)
     edit.close()
     assert len(list(session.refine())) == 2 and worker.pid != hanging and worker.said == []
+
+
+def test_a_cancelled_job_whose_turn_never_came_costs_no_worker(
+    session, worker, tiny, volume, cube, monkeypatch
+):
+    monkeypatch.setattr(pulse, "CANCEL_S", 0.3)
+    other = RefinementSession(volume, worker.models(tiny))
+    other.set_prior(cube, "cube")
+    for one in (session, other):
+        one.add_click(at(10, 25, 25))
+    edit, waiting, pid = session.refine(9, wait=False), other.refine(wait=False), worker.pid
+    os.kill(pid, signal.SIGSTOP)  # whatever it does takes long
+    assert next(edit) is None and next(waiting) is None and next(waiting) is None
+    waiting.close()
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert next(edit) is None
+    os.kill(pid, signal.SIGCONT)
+    assert len(finish(edit)) == 9 and worker.pid == pid
+    other.close()
 
 
 def test_a_killed_worker_need_not_segment_again(session, worker):
