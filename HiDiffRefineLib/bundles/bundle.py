@@ -16,6 +16,8 @@ from HiDiffRefineLib.bundles.schema import METADATA_FILE, read_metadata
 from HiDiffRefineLib.errors import BundleError
 from HiDiffRefineLib.volumes.labels import Code, Label
 
+# The name by which a user asks for the refiner without a segmentor, on images of any kind.
+REFINER_ONLY = "refiner-only"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -83,14 +85,14 @@ def models_folder() -> Path:
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
-    """A bundle by its name in the models folder, or by the path of its folder.
+    """A bundle by its name in the models folder, or by the path of its folder; `REFINER_ONLY` is the refiner.
 
     A name wins over a folder of the same name in the current directory; write ./name for the latter.
 
     Raises:
         BundleError: no such bundle, or metadata that cannot be used.
     """
-    text = str(name_or_path)
+    text = "refiner" if name_or_path == REFINER_ONLY else str(name_or_path)
     named = models_folder() / text
     folder = named if _NAME.fullmatch(text) and os.path.isdir(named) else Path(text)
     if not text or not os.path.isdir(folder):  # unlike Path.is_dir, never raises
@@ -101,6 +103,15 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
         )
     folder = folder.resolve()
     return Bundle(folder.name, folder, read_metadata(folder))
+
+
+def refiner_of(bundle: Bundle) -> Bundle:
+    """The class-agnostic refiner that a segmentor's bundle names; a refiner's is its own.
+
+    Raises:
+        BundleError: no such bundle.
+    """
+    return bundle if bundle.kind == "refiner" else load_bundle(bundle.settings["refiner"])
 
 
 def list_bundles() -> tuple[list[Bundle], list[BundleError]]:

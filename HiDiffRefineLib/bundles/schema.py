@@ -3,10 +3,12 @@
 import json
 from functools import cache
 from pathlib import Path
-
-import jsonschema
+from typing import TYPE_CHECKING
 
 from HiDiffRefineLib.errors import BundleError
+
+if TYPE_CHECKING:
+    import jsonschema
 
 METADATA_FILE = "configs/metadata.json"
 _REMEDY = "Install the bundle again, or mend its configs/metadata.json."
@@ -54,14 +56,18 @@ def check_metadata(metadata: object, bundle: str) -> None:
     Raises:
         BundleError: names the bundle and the first field at fault.
     """
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(metadata))
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator().iter_errors(metadata))
     fault = _schema_fault(error) if error else _rule_fault(metadata["hidiffrefine"])
     if fault:
         raise BundleError(f"{METADATA_FILE} of the model bundle '{bundle}' {fault}.", _REMEDY)
 
 
 @cache
-def _validator() -> jsonschema.Draft202012Validator:
+def _validator() -> "jsonschema.Draft202012Validator":
+    import jsonschema  # when a manifest is read: networks and edits run where it is not installed
+
     schema = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
     return jsonschema.Draft202012Validator(schema)
 
@@ -71,7 +77,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _schema_fault(error: jsonschema.ValidationError) -> str:
+def _schema_fault(error: "jsonschema.ValidationError") -> str:
     """One clause that says which field breaks the schema and how."""
     place = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "required":

@@ -1,8 +1,9 @@
 """evaluate: how good a bundle is on cases with known labels."""
 
-import json
+import shlex
 from pathlib import Path
 
+from HiDiffRefineLib.cli.outputs import check_json, write_json
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.errors import ConfigError
 
@@ -10,17 +11,38 @@ from HiDiffRefineLib.errors import ConfigError
 def add_to(commands) -> None:
     """Adds this command to the parser."""
     parser = commands.add_parser("evaluate", help="measure a bundle on cases with known labels")
-    parser.add_argument("--bundle", required=True, help="name of a model bundle, or its folder")
+    parser.add_argument(
+        "--bundle",
+        required=True,
+        help="name of a model bundle, or its folder; refiner-only: any labels, refiner alone (with --hints)",
+    )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds images/ and labels/")
     parser.add_argument(
         "--cases", nargs="+", default=[], metavar="NAME", help="only these (file names without suffix)"
     )
     parser.add_argument("--steps", type=int, help="reverse steps of the refiner (default: the bundle's)")
     parser.add_argument(
-        "--hints", type=int, default=0, metavar="N", help="let a robot user give up to N hints to every label"
+        "--hints",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let a robot user give up to N hints to every label, after the table without hints, which takes"
+        " minutes a CT of the abdomen (--hints-only skips it)",
     )
     parser.add_argument(
-        "--prior", choices=("segmentor", "empty"), default="segmentor", help="what --hints starts from"
+        "--hints-only", action="store_true", help="with --hints: no table without hints, in the JSON neither"
+    )
+    parser.add_argument(
+        "--prior",
+        metavar="segmentor|empty|DIR",
+        help="what --hints starts from; DIR holds masks with the labels' file names and values"
+        " (default: segmentor, or empty where there is none)",
+    )
+    parser.add_argument(
+        "--robot",
+        choices=("click", "jitter", "scribble"),
+        default="click",
+        help="how --hints are given: at the deepest error, up to 5 mm off it, or drawn along its middle",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--record", type=Path, metavar="BUNDLE", help="enter the figures into this bundle")
@@ -30,34 +52,78 @@ def add_to(commands) -> None:
 
 
 def run(options) -> None:
-    """Prints the table of all rows, and writes the JSON."""
+    """Prints the tables of all rows, writes the JSON and enters both into a bundle."""
     from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.evaluation.cases import find_cases
     from HiDiffRefineLib.evaluation.hint_table import format_hint_table
-    from HiDiffRefineLib.evaluation.hinted import evaluate_hints
-    from HiDiffRefineLib.evaluation.record import record_validation
+    from HiDiffRefineLib.evaluation.hinted import check_prior, evaluate_hints
+    from HiDiffRefineLib.evaluation.record import record_hints, record_validation
     from HiDiffRefineLib.evaluation.run import evaluate
     from HiDiffRefineLib.evaluation.table import format_table
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline
+    from HiDiffRefineLib.volumes.read import title
 
-    if options.record and not options.split:
-        raise ConfigError("The figures need to say what they stand for.", "Add --split with a sentence.")
+    _check_wishes(options)
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    alone = pipeline.bundle.kind == "refiner"
+    if alone and not options.hints:
+        raise ConfigError("Without a segmentor there is nothing to measure but hints.", "Add --hints 10.")
+    hints_only = alone or options.hints_only
+    files = find_cases(options.data, options.cases)
+    options.prior = options.prior or ("empty" if alone else "segmentor")
+    check_prior(options.prior, files, pipeline)
+    if hints_only:
+        result = {"bundle": options.bundle, "cases": [title(Path(file)) for file in files]}
+    else:
+        with progress_bar() as progress:
+            result = evaluate(pipeline, options.data, options.cases, options.steps, progress)
+        print(format_table(result))
+    if options.hints:
+        with progress_bar() as progress:
+            result |= evaluate_hints(
+                pipeline,
+                options.data,
+                options.hints,
+                options.cases,
+                options.steps,
+                options.prior,
+                options.robot,
+                progress,
+            )
+        print(format_hint_table(result["hints"]))
+    if options.json:
+        write_json(options.json, result)
+    if options.record and not hints_only:
+        record_validation(options.record, result, options.split, _command(options, result["cases"]))
+    if options.record and options.hints:
+        command = _command(options, result["cases"], hints=True)
+        record_hints(options.record, result, options.split, command)
+
+
+def _check_wishes(options) -> None:
+    """Refuses what can't be done, before long work."""
+    if options.record:
+        from HiDiffRefineLib.bundles import load_bundle
+
+        load_bundle(options.record)
+        if not options.split:
+            raise ConfigError("The figures need to say what they stand for.", "Add --split with a sentence.")
     if options.hints < 0:
         raise ConfigError(
             f"{options.hints} hints are not possible.", "Choose 1 or more, or leave --hints out."
         )
-    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
-    with progress_bar() as progress:
-        result = evaluate(pipeline, options.data, options.cases, options.steps, progress)
-    print(format_table(result))
-    if options.hints:
-        with progress_bar() as progress:
-            result["hints"] = evaluate_hints(
-                pipeline, options.data, options.hints, options.cases, options.steps, options.prior, progress
-            )
-        print(format_hint_table(result["hints"]))
-    if options.record:
-        command = f"evaluate --bundle {options.bundle} --cases {' '.join(result['cases'])}"
-        record_validation(options.record, result, options.split, command)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.hints_only and not options.hints:
+        raise ConfigError("Without hints, --hints-only leaves nothing to measure.", "Add --hints 10.")
+    check_json(options.json)
+
+
+def _command(options, cases: list[str], hints: bool = False) -> str:
+    """What to type for the same figures again."""
+    words = ["python", "-m", "HiDiffRefineLib", "evaluate", "--bundle", options.bundle]
+    words += ["--data", str(options.data), "--cases", *cases]
+    words += ["--steps", str(options.steps)] if options.steps else []
+    if hints:
+        words += ["--hints", str(options.hints), "--prior", options.prior, "--robot", options.robot]
+        words += ["--hints-only"] if options.hints_only else []
+    return shlex.join(words)

@@ -1,4 +1,4 @@
-"""What `segment` and the demo say about an image and about what was found in it."""
+"""What `segment`, `refine` and the demo say about an image and about what was found in it."""
 
 import sys
 from collections.abc import Sequence
@@ -7,6 +7,8 @@ import numpy as np
 
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.hints.rasterize import describe, hint_voxels
 from HiDiffRefineLib.inference.intensity import is_8_bit_display
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.labels import Label
@@ -45,6 +47,27 @@ def print_volumes(
         print("".join([f"{label.name:<28}", *(f"{volume:18.1f}" for volume in volumes)]))
     if not labelmap.any():
         _warn("The model found nothing in this image: every segment is empty.")
+
+
+def print_change(name: str, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray) -> None:
+    """Prints how large a segment was and is; masks (k, j, i) and their 4×4."""
+    voxel_ml = abs(np.linalg.det(ijk_to_ras[:3, :3])) / 1000
+    counts = np.count_nonzero(before), np.count_nonzero(after)
+    sizes = (f"{count * voxel_ml:.1f} ml ({count} voxels)" for count in counts)
+    added, taken = np.count_nonzero(after & ~before), np.count_nonzero(before & ~after)
+    print(f"{name}: {' -> '.join(sizes)}; {added} voxels added, {taken} taken away.")
+
+
+def print_hints(hints: Sequence[Hint], mask: np.ndarray, grid: Grid) -> None:
+    """Prints each hint with the share of its voxels that hold it in a mask (k, j, i) on the grid."""
+    met = 0
+    for number, hint in enumerate(hints, 1):
+        held = (mask[tuple(hint_voxels(hint, grid).T)] == hint.positive).mean()
+        met += held == 1
+        # By construction nothing but a later hint takes a voxel away from one.
+        fate = "met" if held == 1 else f"overruled by later hints in {1 - held:.0%} of its voxels"
+        print(f"  hint {number}, {describe(hint)}: {fate}")
+    print(f"{met} of {len(hints)} hints met in every voxel.")
 
 
 def _warn(sentence: str) -> None:

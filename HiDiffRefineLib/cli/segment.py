@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.cli.report import print_volumes, warn_about_image
-from HiDiffRefineLib.errors import BundleError, ConfigError
+from HiDiffRefineLib.errors import BundleError
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
 
@@ -66,7 +67,7 @@ def run(options) -> None:
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
     if options.probabilities:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
-    _check_distinct(options.image, options.output, options.probabilities)
+    check_distinct([options.image], [options.output, options.probabilities])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     _check_networks(pipeline, options.steps, options.prior_only)
     volume = read_volume(options.image)
@@ -97,14 +98,3 @@ def _check_networks(pipeline, steps: int | None, prior_only: bool) -> None:
         except BundleError as error:
             remedy = f"{error.remedy} Or leave the refiner out: --prior-only."
             raise BundleError(error.message, remedy) from error
-
-
-def _check_distinct(image: Path, *outputs: Path | None) -> None:
-    """Refuses outputs that would overwrite the image or one another."""
-    seen = [image.resolve()]
-    for output in filter(None, outputs):
-        if output.resolve() in seen:
-            raise ConfigError(
-                f"'{output}' would overwrite another file of this command.", "Choose another name."
-            )
-        seen.append(output.resolve())

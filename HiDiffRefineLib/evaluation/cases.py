@@ -1,5 +1,6 @@
 """Cases with known labels: a folder with images/ and labels/, the same file names in both."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def find_cases(folder: Path, names: Sequence[str] = ()) -> list[str]:
     return [found[name] for name in names or found]
 
 
+def label_names(folder: Path) -> dict[int, str]:
+    """What the label values mean, as far as the folder's dataset.json says it: {"labels": {"1": name, …}}."""
+    try:
+        labels = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"]
+        return {int(value): str(name) for value, name in labels.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # names are a courtesy: no figure depends on them
+
+
 def read_case(folder: Path, name: str) -> tuple[Volume, np.ndarray]:
     """An image and its labels (k, j, i) on the image's grid, by the case's file name."""
     volume = read_volume(folder / "images" / name)
@@ -52,7 +62,6 @@ def read_case(folder: Path, name: str) -> tuple[Volume, np.ndarray]:
 def read_labels_on(volume: Volume, path: Path) -> np.ndarray:
     """Labels (k, j, i) from a file on the grid of a volume, resampled where the file has another one."""
     labels = read_labelmap(path)
-    same = volume.array.shape == labels.array.shape
-    if same and np.allclose(volume.ijk_to_ras, labels.ijk_to_ras, atol=1e-3):
+    if volume.same_grid(labels):
         return labels.array
     return resample_labelmap(labels.array, labels.ijk_to_ras, Grid(volume.array.shape, volume.ijk_to_ras))

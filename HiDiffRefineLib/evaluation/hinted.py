@@ -1,22 +1,28 @@
 """The robot user corrects every label of every case, through each way of answering hints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.evaluation.ball import ball_painter
-from HiDiffRefineLib.evaluation.cases import find_cases, read_case
+from HiDiffRefineLib.evaluation.cases import find_cases, label_names, read_case, read_labels_on
 from HiDiffRefineLib.evaluation.hint_table import build_hints
-from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, play
+from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
+from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.inference.regions import edit_region
+from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
+from HiDiffRefineLib.volumes.volume import Volume
+
+# What sessions may start from, but for masks from a folder.
+PRIORS = ("segmentor", "empty")
 
 
 def evaluate_hints(
@@ -26,62 +32,135 @@ def evaluate_hints(
     names: Sequence[str] = (),
     steps: int | None = None,
     prior: str = "segmentor",
+    robot: str = "click",
     progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> dict:
     """Figures of all rows over the (case, label) pairs whose label is in the truth.
 
     Args:
+        pipeline: its bundle's labels are judged; without a segmentor, every label of the truth.
         folder: holds images/ and labels/ with the same file names.
         count: hints at most.
         names: only these cases (file names without extension).
         steps: reverse steps of the row "refiner"; None for the refiner's default.
-        prior: "segmentor", or "empty" to start every label from nothing.
+        prior: see `check_prior`.
+        robot: one of `ROBOTS`. With scribbles there is no row "ball", which is painted at clicks.
 
     Returns:
-        the JSON of `build_hints`.
+        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, "steps" and "device"}.
 
     Raises:
-        as `evaluate`.
+        as `evaluate`, and VolumeError where no case has a label to judge.
     """
     files = find_cases(folder, names)
-    steps = pipeline.check(steps, ("segmentor", "refiner", "plain_refiner"))
-    curves: dict[str, list] = {}
+    check_prior(prior, files, pipeline)
+    steps = pipeline.check(steps, networks(pipeline, prior))
+    known, curves = label_names(folder), {}
+    known |= {label.value: label.name for label in pipeline.bundle.labels}
     for n, file in enumerate(files):
         volume, truth = read_case(folder, file)
-        scan = pipeline.scan(volume)
-        if prior == "empty":
-            nothing, count = np.zeros(truth.shape), len(pipeline.bundle.labels) + 1
-            found = prior_of_labels(nothing, scan.grid, count, pipeline.device)
-        else:
-            found = pipeline.prior(scan)
-        maps = [label_probability(found, label.value, scan.grid) for label in pipeline.bundle.labels]
-        labelmap = compose(maps, truth.shape)
-        for m, label in enumerate(pipeline.bundle.labels):
-            wanted = truth == label.value
-            if not wanted.any():
-                continue
-            progress((n + m / len(pipeline.bundle.labels)) / len(files), f"{file} {label.name}")
-            segment = Segment(scan.image, scan.grid, found, label.value)
-            for row, refine in _ways(pipeline, segment, wanted, steps).items():
-                curve = play(refine, labelmap == label.value, wanted, volume.spacing_kji, count)
+        start = starter(pipeline, volume, prior, file)
+        values = judged(pipeline, truth)
+        for m, value in enumerate(values):
+            progress((n + m / len(values)) / len(files), f"{file} {known.get(value, f'label {value}')}")
+            segment, mask = start(value)
+            wanted = truth == value
+            for row, refine in _ways(pipeline, segment, wanted, steps, robot).items():
+                place = placer(robot, (n, value))
+                curve = play(refine, mask, wanted, volume.spacing_kji, count, place)
                 curves.setdefault(row, []).append(curve)
     progress(1.0, "done")
-    return build_hints(curves)
+    if not curves:
+        raise VolumeError(f"{folder} has no case with a label to correct.", "Check the files in its labels/.")
+    measured = setup(folder, prior, robot, count, curves) | {"steps": steps, "device": str(pipeline.device)}
+    return {"hints": build_hints(curves), "hints_setup": measured}
 
 
-def _ways(pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int) -> dict[str, Callable]:
+def setup(folder: Path, prior: str, robot: str, count: int, curves: dict[str, list]) -> dict:
+    """What hint figures were measured on: {"data", "prior", "robot", "count", "pairs"}.
+
+    The prior is "segmentor", "empty" or the name of the masks' folder, `count` the hints at most, `pairs` how
+    many (case, label).
+    """
+    prior = prior if prior in PRIORS else Path(prior).resolve().name
+    pairs = len(next(iter(curves.values())))
+    data = folder.resolve().name
+    return {"data": data, "prior": prior, "robot": robot, "count": count, "pairs": pairs}
+
+
+def check_prior(prior: str, files: Sequence[str], pipeline: Pipeline) -> None:
+    """Refuses a start that is not there.
+
+    Args:
+        prior: "segmentor", "empty" to start every label from nothing, or a folder that holds masks under the
+            cases' file names, with the labels' values.
+
+    Raises:
+        ConfigError: a segmentor's prior of a bundle that has none.
+        VolumeError: no such folder, or no mask of a case in it.
+    """
+    if prior == "segmentor" and pipeline.bundle.kind != "segmentor":
+        raise ConfigError(
+            "The refiner alone has no prior of its own.", "Add --prior empty, or --prior DIR with masks."
+        )
+    for file in () if prior in PRIORS else files:
+        if not (Path(prior) / file).is_file():
+            raise VolumeError(f"There is no mask '{file}' in {prior}.", "Put the cases' masks there.")
+
+
+def networks(pipeline: Pipeline, prior: str) -> list[str]:
+    """What must run for a prior."""
+    return [*(["segmentor"] if prior == "segmentor" else []), "refiner", "plain_refiner"]
+
+
+def judged(pipeline: Pipeline, truth: np.ndarray) -> list[int]:
+    """Values of the labels that are in a truth (k, j, i), of those that the bundle knows if it knows any."""
+    present = np.unique(truth[truth > 0]).tolist()
+    known = {label.value for label in pipeline.bundle.labels}
+    return [value for value in present if value in known or not known]
+
+
+def starter(
+    pipeline: Pipeline, volume: Volume, prior: str, file: str
+) -> Callable[[int], tuple[Segment, np.ndarray]]:
+    """Label value → the segment as edits take it, and its mask (k, j, i) to start from."""
+    scan = pipeline.scan(volume)
+    if prior == "segmentor":
+        found = pipeline.prior(scan)
+        maps = [label_probability(found, label.value, scan.grid) for label in pipeline.bundle.labels]
+        labelmap = compose(maps, scan.grid.shape_kji)
+        return lambda value: (Segment(scan.image, scan.grid, found, value), labelmap == value)
+    if prior == "empty":
+        labelmap = np.zeros(scan.grid.shape_kji, np.uint8)
+    else:
+        labelmap = read_labels_on(volume, Path(prior) / file)
+
+    def start(value: int) -> tuple[Segment, np.ndarray]:
+        mask = labelmap == value
+        # As in a session: 1 is the mask that came from elsewhere, 2 the other segments.
+        here = prior_of_labels(np.where(mask, 1, 2 * (labelmap > 0)), scan.grid, 3, pipeline.device)
+        return Segment(scan.image, scan.grid, here, 1), mask
+
+    return start
+
+
+def _ways(
+    pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int, robot: str
+) -> dict[str, Callable]:
     """Row → how it answers (mask, hints so far)."""
     refiner, plain = pipeline.network("refiner"), pipeline.network("plain_refiner")
 
     def by(network, chain, steps):
         return lambda mask, hints: refined(pipeline, segment, network, chain, steps, mask, hints)
 
-    return {
+    ways = {
         "refiner_1_step": by(refiner, pipeline.chain, 1),
         "refiner": by(refiner, pipeline.chain, steps),
         "plain_refiner": by(plain, None, 1),
-        "ball": ball_painter(truth, segment.grid.spacing_kji),
     }
+    if robot != "scribble":
+        ways["ball"] = ball_painter(truth, segment.grid.spacing_kji)
+    return ways
 
 
 def refined(
@@ -94,14 +173,27 @@ def refined(
     hints: Sequence[RobotHint],
 ) -> Answer:
     """The mask (k, j, i) after an edit under all hints; the chain is None for the plain refiner."""
-    given = [as_hint(hint, segment.grid) for hint in hints]
-    bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
-    working = pipeline.bundle.working_spacing_kji_mm
-    region = edit_region(given[-1], bounds, working, pipeline.refiner_bundle.patch_size_kji)
-    *_, last = edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
+    *_, last = previews(pipeline, segment, network, chain, steps, mask, hints)
     result, unclamped = mask.copy(), mask.copy()
     result[last.box], unclamped[last.box] = last.mask, last.unclamped
     return Answer(result, unclamped, last.box)
+
+
+def previews(
+    pipeline: Pipeline,
+    segment: Segment,
+    network,
+    chain,
+    steps: int,
+    mask: np.ndarray,
+    hints: Sequence[RobotHint],
+) -> Iterator[Preview]:
+    """What `refined` is the last of: the edit after each reverse step."""
+    given = [as_hint(hint, segment.grid) for hint in hints]
+    bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
+    working = working_spacing_kji(pipeline.bundle, segment.grid)
+    region = edit_region(given[-1], bounds, working, pipeline.refiner_bundle.patch_size_kji)
+    return edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
 
 
 def as_hint(hint: RobotHint, grid: Grid) -> Hint:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from scipy.ndimage import find_objects, label
 from HiDiffRefineLib.evaluation.centre_line import centre_line, depth_mm
 from HiDiffRefineLib.evaluation.metrics import dice
 
+# Ways to give hints: at the deepest point of the largest error, near it, or along the middle of it.
+ROBOTS = ("click", "jitter", "scribble")
 # How far a jittered click may miss the deepest point.
 JITTER_MM = 5.0
 
@@ -131,6 +134,13 @@ def next_scribble(
     return RobotHint(corner_kji + np.insert(line, axis, deepest[axis], axis=1), positive)
 
 
+def placer(robot: str, seed: Sequence[int]) -> Callable[..., RobotHint | None]:
+    """What `play` places hints by, for one of `ROBOTS`; the seed fixes whatever is random in it."""
+    if robot == "click":
+        return next_click
+    return partial(next_click if robot == "jitter" else next_scribble, rng=np.random.default_rng(seed))
+
+
 def play(
     refine: Callable[[np.ndarray, Sequence[RobotHint]], Answer],
     mask: np.ndarray,
@@ -148,7 +158,7 @@ def play(
         truth: bool (k, j, i).
         spacing_kji: voxel size in mm.
         hints: how many to give at most; fewer once nothing is wrong.
-        place: `next_click`, or `functools.partial(next_click, rng=rng)` or `partial(next_scribble, rng=rng)`.
+        place: of `placer`.
 
     Raises:
         VolumeError: mask, truth and answers of different shapes.

@@ -17,6 +17,7 @@ def resample(
     mode: str = "bilinear",
     outside: str = "zeros",
     warp_ras: torch.Tensor | None = None,
+    part: tuple[slice, slice, slice] | None = None,
 ) -> torch.Tensor:
     """Values of `array` at the samples of a target grid.
 
@@ -29,9 +30,11 @@ def resample(
         mode: "bilinear" (trilinear in 3-D) or "nearest".
         outside: "zeros", or "reflection" of the source at its border.
         warp_ras: (*target.shape_kji, 3) RAS mm, from each sample to the place where its value is taken.
+        part: slices (k, j, i) of the target to sample, with start and stop; None for all. The values are
+            those that all of it would have there, to the last bit.
 
     Returns:
-        (C, *target.shape_kji) on the array's device.
+        (C, *target.shape_kji), or of the part's shape, on the array's device.
     """
     # Voxel index n of N becomes 2 n / (N - 1) - 1 for grid_sample with aligned corners.
     sizes = np.maximum(np.array(array.shape[:0:-1], float), 2)
@@ -41,14 +44,12 @@ def resample(
     matrix = torch.as_tensor(matrix[:3], dtype=torch.float32, device=array.device)
     bend = torch.as_tensor(ras_to_unit[:3, :3].T, dtype=torch.float32, device=array.device)
     edge = torch.as_tensor(sizes / (sizes - 1), dtype=torch.float32, device=array.device)
-    j, i = (torch.arange(n, dtype=torch.float32, device=array.device) for n in target.shape_kji[1:])
+    part = part or tuple(slice(0, n) for n in target.shape_kji)
+    k, j, i = (torch.arange(s.start, s.stop, dtype=torch.float32, device=array.device) for s in part)
     plane = matrix[:, 0] * i[None, :, None] + matrix[:, 1] * j[:, None, None] + matrix[:, 3]
-    result = array.new_empty(len(array), *target.shape_kji)
-    for start in range(0, target.shape_kji[0], SLAB):
-        k = torch.arange(
-            start, min(start + SLAB, target.shape_kji[0]), dtype=torch.float32, device=array.device
-        )
-        coordinates = plane + matrix[:, 2] * k[:, None, None, None]
+    result = array.new_empty(len(array), len(k), len(j), len(i))
+    for start in range(0, len(k), SLAB):
+        coordinates = plane + matrix[:, 2] * k[start : start + SLAB, None, None, None]
         if warp_ras is not None:
             coordinates = coordinates + warp_ras[start : start + SLAB] @ bend
         if outside == "zeros":

@@ -6,6 +6,7 @@ vtkMRMLMarkupsJsonStorageNode.cxx, whose rules for missing fields are kept here.
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ TO_RAS = {
 }
 # What Slicer draws between two control points of a curve.
 POINTS_PER_SEGMENT = 10
+# What says in a name whether hints belong to the segment: "negative-3", "PromptPos", but not "position".
+_SIGN = re.compile(r"(?i:(pos|neg)(?:itives?|atives?)?)(?![a-z])")
 _SAVE_AGAIN = "Save the markups again from 3D Slicer as .mrk.json."
 
 
-def read_markups(path: str | os.PathLike, positive: bool, width_mm: float) -> list[Hint]:
+def read_markups(path: str | os.PathLike, positive: bool | None, width_mm: float) -> list[Hint]:
     """Reads point lists, lines and curves of 3D Slicer as hints.
 
     The points of a list become clicks, in their order; each line and curve becomes a scribble. Control
@@ -34,7 +37,9 @@ def read_markups(path: str | os.PathLike, positive: bool, width_mm: float) -> li
 
     Args:
         path: a .mrk.json file.
-        positive: whether the hints belong to the segment, which the file cannot say.
+        positive: whether the hints belong to the segment; None where names say it (see `sign_of`): the
+            point's label, which Slicer makes of the list's name, else the markup's name, else the file's.
+            Where none does, they belong to it, as most hints do.
         width_mm: the scribbles' width.
 
     Raises:
@@ -43,12 +48,18 @@ def read_markups(path: str | os.PathLike, positive: bool, width_mm: float) -> li
     """
     path = Path(path).absolute()
     try:
-        hints = [hint for markup in _markups_in(path) for hint in _hints_of(markup, bool(positive), width_mm)]
+        hints = [hint for markup in _markups_in(path) for hint in _hints_of(markup, positive, width_mm, path)]
         if not hints:
             raise HintError("It holds no points.", "Place points in 3D Slicer and save the markups again.")
     except HintError as error:
         raise HintError(f"{path.name}: {error.message}", error.remedy) from error
     return hints
+
+
+def sign_of(name: str) -> bool | None:
+    """What a name says of hints: True for "pos"(itive), False for "neg"(ative), None for neither or both."""
+    said = {word.lower() for word in _SIGN.findall(name)}
+    return "pos" in said if len(said) == 1 else None
 
 
 def _markups_in(path: Path) -> list:
@@ -68,24 +79,29 @@ def _markups_in(path: Path) -> list:
     return markups
 
 
-def _hints_of(markup: dict, positive: bool, width_mm: float) -> list[Hint]:
+def _hints_of(markup: dict, positive: bool | None, width_mm: float, path: Path) -> list[Hint]:
     kind = markup.get("type")
     if kind not in ("Fiducial", "Line", "Curve", "ClosedCurve"):
         raise HintError(
             f"Markups of the type '{kind}' cannot serve as hints.", "Use a point list, a line or a curve."
         )
-    points_ras = _points_ras(markup)
-    if kind == "Fiducial":
-        return [Click(point, positive) for point in points_ras]
-    if not len(points_ras):
+    labels, points_ras = _points(markup)
+    if not labels:
         return []
+    if positive is None:
+        said = [sign_of(str(markup.get("name", ""))), sign_of(path.name), True]
+        signs = [next(s for s in (sign_of(label), *said) if s is not None) for label in labels]
+    else:
+        signs = [bool(positive)] * len(labels)
+    if kind == "Fiducial":
+        return [Click(point, sign) for point, sign in zip(points_ras, signs, strict=True)]
     if kind != "Line":
         points_ras = _as_slicer_draws(points_ras, closed=kind == "ClosedCurve")
-    return [Scribble(points_ras, positive, width_mm)]
+    return [Scribble(points_ras, signs[0], width_mm)]
 
 
-def _points_ras(markup: dict) -> np.ndarray:
-    """(n, 3) RAS mm of the control points that have a position."""
+def _points(markup: dict) -> tuple[list[str], np.ndarray]:
+    """Labels of the control points that have a position, and their positions, (n, 3) RAS mm."""
     system = str(markup.get("coordinateSystem", "LPS"))
     if system not in TO_RAS:
         raise HintError(f"The coordinate system '{system}' is not known.", _SAVE_AGAIN)
@@ -93,17 +109,17 @@ def _points_ras(markup: dict) -> np.ndarray:
     if units not in ("mm", ["mm", "UCUM", "millimeter"]):
         raise HintError(f"The coordinates are in '{units}'.", "Save the markups in millimetres.")
     try:
-        positions = [
-            point["position"]
+        placed = [
+            point
             for point in markup.get("controlPoints", [])
             if point.get("positionStatus", "defined") == "defined" and point.get("position")
         ]
-        points = np.array(positions or np.empty((0, 3)), float)
+        points = np.array([point["position"] for point in placed] or np.empty((0, 3)), float)
     except (AttributeError, TypeError, ValueError) as error:
         raise _no_positions() from error
     if points.shape[1:] != (3,):
         raise _no_positions()
-    return points * TO_RAS[system]
+    return [str(point.get("label", "")) for point in placed], points * TO_RAS[system]
 
 
 def _no_positions() -> HintError:

@@ -66,12 +66,13 @@ def check_inside(hints: Sequence[Hint], grid: Grid) -> None:
     for number, hint in enumerate(hints, 1):
         if not len(_flat_indices(hint, grid)):
             raise HintError(
-                f"Hint {number} ({_described(hint)}) lies outside the volume.",
+                f"Hint {number} ({describe(hint)}) lies outside the volume.",
                 "Remove it, or choose the volume that it was made on.",
             )
 
 
-def _described(hint: Hint) -> str:
+def describe(hint: Hint) -> str:
+    """A hint in words: its sign, its kind and where it is or begins."""
     if isinstance(hint, Click):
         kind, (r, a, s) = "click", hint.point_ras
     elif isinstance(hint, Scribble):

@@ -23,7 +23,7 @@ from HiDiffRefineLib.inference.messages import (
     WarmUpRequest,
 )
 from HiDiffRefineLib.inference.prepared import Prepared
-from HiDiffRefineLib.inference.regions import edit_region
+from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 
 
@@ -111,8 +111,8 @@ def _warm_up(prepared: Prepared, progress: Progress) -> None:
     pipeline, grid = prepared.pipeline, prepared.grid
     steps = pipeline.check(None, ["refiner"])
     middle = Click(grid.center_ras, True)
-    working, patch = pipeline.bundle.working_spacing_kji_mm, pipeline.refiner_bundle.patch_size_kji
-    region = edit_region(middle, None, working, patch)
+    working = working_spacing_kji(pipeline.bundle, grid)
+    region = edit_region(middle, None, working, pipeline.refiner_bundle.patch_size_kji)
     box = voxel_box(grid, region.bounds_ras())
     nothing = np.zeros(part_of(grid, box).shape_kji, bool)
     view = View(region, box, nothing, nothing, nothing, nothing)
@@ -128,7 +128,8 @@ def _segment(prepared: Prepared, view: View, request: EditRequest | DoubtRequest
     elsewhere, label 1 is that mask before any edit, 2 the other segments.
     """
     if request.label is None:
-        labelmap = view.original + 2 * (view.others & ~view.original)
+        # In bytes: as 64-bit integers a box of 5 million voxels takes 18 ms more.
+        labelmap = view.original + np.uint8(2) * (view.others & ~view.original)
         grid, image = part_of(prepared.grid, view.box), prepared.image()
         return Segment(image, prepared.grid, prior_of_labels(labelmap, grid, 3, image.device), 1)
     roi = min(request.rois, key=lambda roi: _distance(roi.center_ras, view.region), default=None)

@@ -16,23 +16,24 @@ POSITIVE_CLICK, NEGATIVE_CLICK, POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE = range(HIN
 CLICK_SIGMA_KJI = (1.0, 2.0, 2.0)
 
 
-def hint_channels(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:
+def hint_channels(hints: Sequence[Hint], grid: Grid, device: torch.device | str = "cpu") -> torch.Tensor:
     """Hints in order of time, the newest last, as the encoder's channels.
 
     Returns:
         float32 (1, HINT_CHANNELS, *grid.shape_kji) in 0…1. Where two hints disagree only the newest is seen.
     """
-    channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji)
+    channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji, device=device)
     ras_to_ijk = np.linalg.inv(grid.ijk_to_ras)
     for hint in hints:
-        voxels = tuple(torch.from_numpy(hint_voxels(hint, grid)).T)
+        voxels = tuple(torch.from_numpy(hint_voxels(hint, grid)).to(device).T)
         if isinstance(hint, Click):
             own, other = POSITIVE_CLICK, NEGATIVE_CLICK
-            center_kji = (ras_to_ijk[:3, :3] @ hint.point_ras + ras_to_ijk[:3, 3])[::-1].copy()
-            drawn = bump(grid.shape_kji, torch.from_numpy(center_kji).float()[None], CLICK_SIGMA_KJI)[0]
+            center_kji = (ras_to_ijk[:3, :3] @ hint.point_ras + ras_to_ijk[:3, 3])[::-1]
+            center = torch.tensor(center_kji[None].astype(np.float32), device=device)
+            drawn = bump(grid.shape_kji, center, CLICK_SIGMA_KJI)[0]
         else:
             own, other = POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE
-            drawn = torch.zeros(grid.shape_kji)
+            drawn = torch.zeros(grid.shape_kji, device=device)
             drawn[voxels] = 1
         if not hint.positive:
             own, other = other, own

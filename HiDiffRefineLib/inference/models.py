@@ -34,11 +34,15 @@ def load_network(bundle: Bundle, key: str, device: torch.device) -> nn.Module:
     return network.to(device, memory_format=torch.channels_last_3d).eval()
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 for convolutions where the device computes it natively, else float32."""
+def autocast(device: torch.device, cache: bool = True) -> torch.autocast:
+    """bfloat16 for convolutions where the device computes it natively, else float32.
+
+    Args:
+        cache: keep the weights' bfloat16 copies until the outermost context ends.
+    """
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device)[0] >= 8
     else:
         mkldnn = torch.backends.mkldnn.is_available() and device.type == "cpu"
         native = mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native, cache_enabled=cache)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
-from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.bundles import Bundle, refiner_of
 from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
@@ -44,7 +44,10 @@ class Scan:
 
 @dataclass
 class Pipeline:
-    """Segmentor and refiner of a bundle on one device; networks load when first used."""
+    """Segmentor and refiner of a bundle on one device; networks load when first used.
+
+    A refiner's bundle makes a pipeline as well, for masks from elsewhere on images of any kind.
+    """
 
     bundle: Bundle
     device: torch.device
@@ -58,8 +61,8 @@ class Pipeline:
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
-        """The class-agnostic refiner that this bundle names."""
-        return load_bundle(self.bundle.settings["refiner"])
+        """The class-agnostic refiner that this bundle names, or is."""
+        return refiner_of(self.bundle)
 
     @cached_property
     def chain(self) -> BernoulliChain:
@@ -85,10 +88,11 @@ class Pipeline:
             the number of reverse steps; 0 where the refiner is not needed.
 
         Raises:
-            ConfigError: a bundle that is no segmentor, or impossible steps.
+            ConfigError: a segmentor is needed and the bundle is none, or impossible steps.
             BundleError: weights missing or damaged.
         """
-        check_segmentor(self.bundle)
+        if "segmentor" in needed:
+            check_segmentor(self.bundle)
         steps = checked_steps(self.refiner_bundle, steps) if "refiner" in needed else 0
         for key in needed:
             self.network(key)
@@ -101,18 +105,23 @@ class Pipeline:
         other._networks = {key: deepcopy(network).to(device) for key, network in self._networks.items()}
         return other
 
+    def check_modality(self, volume: Volume) -> None:
+        """Refuses a volume (VolumeError) that says it is of another modality than the bundle's."""
+        modality = self.bundle.settings.get("modality", volume.modality)
+        if volume.modality not in ("", modality):
+            raise VolumeError(
+                f"{volume.name} is {volume.modality}, but the model '{self.bundle.name}' is for {modality}.",
+                f"Choose a series of modality {modality}, or another model.",
+            )
+
     def bounds_ras(self, volume: Volume, roi: RegionOfInterest | None = None) -> np.ndarray:
         """Where to segment, (2, 3) RAS mm: the volume, or what a region of interest holds of it.
 
         Raises:
             VolumeError: another modality than the bundle's, or a larger region than it was made for.
         """
-        modality, limit = self.bundle.settings["modality"], self.bundle.settings.get("region_mm", np.inf)
-        if volume.modality not in ("", modality):
-            raise VolumeError(
-                f"{volume.name} is {volume.modality}, but the model '{self.bundle.name}' is for {modality}.",
-                f"Choose a series of modality {modality}, or another model.",
-            )
+        self.check_modality(volume)
+        limit = self.bundle.settings.get("region_mm", np.inf)
         low, high = Grid(volume.array.shape, volume.ijk_to_ras).bounds_ras()
         if roi is not None:
             low, high = np.maximum(low, roi.bounds_ras()[0]), np.minimum(high, roi.bounds_ras()[1])

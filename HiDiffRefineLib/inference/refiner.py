@@ -122,9 +122,6 @@ def chain_answers(
         clamp: hinted voxels, see `bernoulli.reverse`. The chain goes on with them; what comes out is what the
             network itself says there.
     """
-    with torch.inference_mode(), autocast(prior.device):
-        features = network.encode(seen)
-    features = [f.expand(samples, *f.shape[1:]) for f in features]
     prior = prior.expand(samples, *prior.shape[1:])
     said: list[torch.Tensor] = []
 
@@ -135,7 +132,11 @@ def chain_answers(
         return said[-1]
 
     noise = seeded_noise(seed, prior.shape, prior.device)
-    for _ in reverse(denoise, prior, chain, steps, noise, clamp=clamp):
+    # Looks at the prior, for which it waits: before the encoder keeps the device busy, not after.
+    answers = reverse(denoise, prior, chain, steps, noise, clamp=clamp)
+    with torch.inference_mode(), autocast(prior.device):
+        features = [f.expand(samples, *f.shape[1:]) for f in network.encode(seen)]
+    for _ in answers:
         yield torch.sigmoid(said.pop().float()).mean(0)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from HiDiffRefineLib.bundles import Bundle
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.hints.hint import Hint, bounds_ras
 
@@ -11,6 +12,22 @@ ZOOM = 2 / 3
 CONTEXT_KJI = (4, 12, 12)
 # A whole object is looked at while that needs no spacing above this many times the finest one.
 WIDEST = 1.5
+# Finest working spacing of an image without a segmentor, mm: no network was trained on finer ones.
+FINEST_MM = 1.0
+
+
+def working_spacing_kji(bundle: Bundle, grid: Grid) -> np.ndarray:
+    """Voxel size in mm along S, A, R that a segmentor works at; of a refiner alone, the image's own.
+
+    Args:
+        grid: of the image. An oblique axis counts for the one of S, A and R that it follows most.
+    """
+    if bundle.kind == "segmentor":
+        return np.array(bundle.working_spacing_kji_mm)
+    linear = grid.ijk_to_ras[:3, :3]
+    size_ijk = np.linalg.norm(linear, axis=0)
+    follows = np.abs(linear / size_ijk).argmax(axis=1)  # of R, A and S
+    return np.maximum(size_ijk[follows][::-1], FINEST_MM)
 
 
 def region_grid(bounds_ras: np.ndarray, working_kji, patch_kji) -> Grid:

@@ -6,8 +6,8 @@ from math import ceil
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
 
+from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.memory import window_batch
@@ -37,24 +37,36 @@ class Prior:
 
         warp_ras as for `resample`.
         """
-        probability = self.probabilities[label : label + 1].float()
+        shown = self if warp_ras is not None else self._shown_on(target)
+        probability = shown.probabilities[label : label + 1].float()
         # Interpolation weights add up to 1 + 2e-7, which the chain would refuse as no probability.
-        return resample(probability, self.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
+        return resample(probability, shown.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
 
     def others_resampled(
         self, label: int, target: Grid, warp_ras: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Probability of any other label but background, as `resampled`."""
-        others = 1 - self.probabilities[:1].float() - self.probabilities[label : label + 1].float()
-        return resample(others.clamp(0, 1), self.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
+        shown = self if warp_ras is not None else self._shown_on(target)
+        others = 1 - shown.probabilities[:1].float() - shown.probabilities[label : label + 1].float()
+        return resample(others.clamp(0, 1), shown.grid.ijk_to_ras, target, warp_ras=warp_ras).clamp(0, 1)
+
+    def _shown_on(self, target: Grid) -> "Prior":
+        """The part that a target can see: float copies of all would cost what the volume costs."""
+        box = voxel_box(self.grid, target.bounds_ras())
+        # Two voxels more, so that interpolation never takes the part's border for the prior's.
+        sizes = self.grid.shape_kji
+        box = tuple(slice(max(s.start - 2, 0), min(s.stop + 2, n)) for s, n in zip(box, sizes, strict=True))
+        return Prior(self.probabilities[(slice(None), *box)], part_of(self.grid, box))
 
 
 def prior_of_labels(
     labelmap: np.ndarray, grid: Grid, count: int, device: torch.device | str = "cpu"
 ) -> Prior:
     """A labelmap (k, j, i) of values below `count` as a prior that is sure of itself."""
-    probabilities = np.stack([labelmap == value for value in range(count)]).astype(np.float16)
-    return Prior(torch.from_numpy(probabilities).to(device), grid)
+    # The labelmap travels, not its probabilities, which are twice as many bytes for each label.
+    values = torch.from_numpy(labelmap.astype(np.uint8)).to(device)
+    probabilities = torch.stack([values == value for value in range(count)]).half()
+    return Prior(probabilities, grid)
 
 
 @torch.inference_mode()
@@ -78,6 +90,8 @@ def run_segmentor(
         labels: what the network tells apart, background included.
         progress: called with the share of windows done.
     """
+    from monai.inferers import sliding_window_inference  # longer to import than torch; edits don't need it
+
     device = image.device
     windows = resample(image, ijk_to_ras, grid)[None]
     done = 0

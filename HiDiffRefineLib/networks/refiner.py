@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from torch import nn
 
 from HiDiffRefineLib.networks.exchange import CrossTransformer
+from HiDiffRefineLib.networks.step_embedding import step_embedding
 
 # Channels of the condition, all in 0…1: image, prior, the other segments' probability (this one may begin
 # where they end), current mask, then hints (positive and negative clicks, positive and negative scribbles).
@@ -113,7 +113,7 @@ class Denoiser(nn.Module):
     def forward(self, state, prior, t_share, features) -> torch.Tensor:
         f0, f1, f2, f3 = features
         width = self.embedding[0].in_features
-        e = self.embedding(get_timestep_embedding(1000.0 * t_share.float(), width).to(f0.dtype))
+        e = self.embedding(step_embedding(1000.0 * t_share.float(), width).to(f0.dtype))
         # y_t in {0, 1} as ±1, so that "off" is a message too. In memory like the features: bringing the two
         # together otherwise takes a fifth of a step on a CPU.
         given = torch.cat([2 * state - 1, prior], dim=1).to(f0.dtype, memory_format=torch.channels_last_3d)

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from monai.networks.nets import DynUNet
 from torch import nn
 
 
@@ -20,6 +19,8 @@ def residual_unet(labels: int, channels: Sequence[int], strides: Sequence, in_ch
         A network (B, in_channels, k, j, i) → logits (B, labels, k, j, i); sizes divisible by the product
         of the strides.
     """
+    from monai.networks.nets import DynUNet  # longer to import than torch, and edits don't need it
+
     strides = [tuple(s) if isinstance(s, (list, tuple)) else s for s in strides]
     # A level not yet halved along k holds slices far thicker than pixels: its kernels are flat.
     kernels = [(1, 3, 3) if isinstance(s, tuple) and s[0] == 1 else 3 for s in strides[1:]] + [3]

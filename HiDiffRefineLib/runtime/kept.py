@@ -54,8 +54,3 @@ class SharedPriors:
             target = np.frombuffer(memory.buf, np.float16, probabilities.size, _HEAD)
             target[:] = probabilities.ravel()
             memory.buf[0] = 1
-
-    def unlink(self) -> None:
-        """Takes all of it away."""
-        for name in self._memories:
-            shared.unlink(name)

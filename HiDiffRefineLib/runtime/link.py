@@ -49,6 +49,7 @@ class Link:
         self._process: subprocess.Popen | None = None
         self._connection: Connection | None = None
         self._outbox: queue.SimpleQueue = queue.SimpleQueue()
+        self._owned: list[str] = []
         self.pid: int | None = None
         self.ordered_at: float | None = None
 
@@ -73,13 +74,18 @@ class Link:
             if sys.platform == "win32":
                 self._address = rf"\\.\pipe\hidiff-{name}"
             self._authkey = secrets.token_bytes(32)
-            order = {"address": self._address, "authkey": self._authkey.hex(), "log": str(self._log)}
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            self._process.stdin.flush()
+            self._tell({"address": self._address, "authkey": self._authkey.hex(), "log": str(self._log)})
         except OSError as error:
             self._end_process()
             raise LinkLostError from error
         self.ordered_at = time.monotonic()
+
+    def own(self, names: list[str]) -> None:
+        """Has the process take all this shared memory away, should this one die: no worker may live then."""
+        self._owned = names
+        if self._process is not None:
+            with suppress(OSError):  # it has ended, which shows elsewhere; the next one is told
+                self._tell({"owned": names})
 
     def connect(self) -> bool:
         """Whether the worker is there, now that it was asked once more.
@@ -157,6 +163,11 @@ class Link:
                 start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
+        self._tell({"owned": self._owned})
+
+    def _tell(self, line: dict) -> None:
+        self._process.stdin.write(json.dumps(line).encode() + b"\n")
+        self._process.stdin.flush()
 
     def _end_process(self) -> None:
         if self._folder is not None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from HiDiffRefineLib import errors
-from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.bundles import Bundle, refiner_of
+from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.runtime import shared
 from HiDiffRefineLib.runtime.kept import prior_key
@@ -40,8 +41,8 @@ class WorkerModels:
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
-        """The class-agnostic refiner that the bundle names."""
-        return load_bundle(self.bundle.settings["refiner"])
+        """The class-agnostic refiner that the bundle names, or is."""
+        return refiner_of(self.bundle)
 
     def open(self, volume: Volume) -> "WorkerEngine":
         """An engine for a volume, which is copied when it is first needed."""
@@ -56,7 +57,7 @@ class WorkerEngine:
         self.bundle = models.bundle
         self._models = models
         self._opened: OpenVolume | None = None
-        self._keys: set[str] = set()
+        self.keys: set[str] = set()  # of shared memory: the volume's, and for probabilities
         self._unshare = lambda: None
 
     @property
@@ -77,7 +78,7 @@ class WorkerEngine:
         for _ in self._share():
             if not wait:
                 yield None
-        self._keys.update(prior_key(self._opened.key, roi) for roi in getattr(request, "rois", ()))
+        self.keys.update(prior_key(self._opened.key, roi) for roi in getattr(request, "rois", ()))
         errand = worker.submit(self._opened, request)
         try:
             while errand.inbox or not errand.ended:
@@ -97,15 +98,14 @@ class WorkerEngine:
             worker.drop(errand)
 
     def close(self) -> None:
-        """Has the worker forget the volume, and gives the shared memory back."""
-        if self._opened is not None:
-            self._models.worker.forget(self._opened.key)
+        """Has the worker forget the volume, and gives the shared memory back; so does the engine's end."""
         self.unshare()
 
     def unshare(self) -> None:
         """Takes the shared memory away; it is made anew when needed."""
         self._unshare()
         self._opened = None
+        self.keys = set()
 
     def _share(self) -> Iterator[None]:
         """Copies the volume into shared memory, unless it is there; after each few slices it pauses."""
@@ -115,15 +115,18 @@ class WorkerEngine:
         volume, array, key = self.volume, self.volume.array, f"hidiff_{secrets.token_hex(5)}"
         memory = shared.create(key, array.nbytes)
         # It will hold probabilities as well.
-        self._keys = {key, prior_key(key, None)}
-        self._unshare = weakref.finalize(self, _take_away, memory, self._keys)
-        self._models.worker.remember(self)
+        self.keys = {key, prior_key(key, None)}
+        worker = self._models.worker
+        self._unshare = shared_until = weakref.finalize(self, _take_away, memory, self.keys, worker, key)
+        worker.remember(self)
         step = max(1, _COPIED_BYTES * len(array) // array.nbytes)
         for k in range(0, len(array), step):
             slab = np.ascontiguousarray(array[k : k + step])
             start = k * array[0].nbytes
             memory.buf[start : start + slab.nbytes] = slab.reshape(-1).view(np.uint8).data
             yield None
+            if not shared_until.alive:
+                raise WorkerError("The worker was stopped.", "Do it again.")
         self._opened = OpenVolume(
             key,
             array.shape,
@@ -136,7 +139,8 @@ class WorkerEngine:
         )
 
 
-def _take_away(memory, keys: set[str]) -> None:
+def _take_away(memory, keys: set[str], worker: "Worker", key: str) -> None:
+    worker.forget(key)
     memory.close()
-    for key in keys:
-        shared.unlink(key)
+    for name in keys:
+        shared.unlink(name)

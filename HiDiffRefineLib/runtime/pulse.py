@@ -26,7 +26,7 @@ class Pulse:
         """A new worker is there, or none."""
         self._pinged_at = time.monotonic()
         self._asked_at: float | None = None
-        self._cancelled: dict[int, float] = {}
+        self._cancelled: dict[int, float | None] = {}  # since when; None for one whose turn has not come
 
     @property
     def answered(self) -> bool:
@@ -35,8 +35,8 @@ class Pulse:
 
     @property
     def stuck(self) -> bool:
-        """Whether a cancelled job has not ended yet."""
-        return bool(self._cancelled)
+        """Whether the worker works on a cancelled job."""
+        return any(since is not None for since in self._cancelled.values())
 
     def ask(self) -> None:
         """Asks whether the worker is there."""
@@ -45,10 +45,15 @@ class Pulse:
             self._asked_at = self._pinged_at
         self._link.send(Ping())
 
-    def cancel(self, number: int) -> None:
-        """Tells the worker that nobody waits for a job."""
-        self._cancelled[number] = time.monotonic()
+    def cancel(self, number: int, waits: bool) -> None:
+        """Tells the worker that nobody wants a job; while it waits for another's end it may take its time."""
+        self._cancelled[number] = None if waits else time.monotonic()
         self._link.send(Cancel(number))
+
+    def begun(self, number: int) -> None:
+        """A job's turn has come."""
+        if number in self._cancelled:
+            self._cancelled[number] = time.monotonic()
 
     def ended(self, number: int) -> None:
         """A job is over."""
@@ -73,7 +78,7 @@ class Pulse:
         now = time.monotonic()
         if self._asked_at is not None and now - self._asked_at > ANSWER_S:
             raise LinkLostError
-        if any(now - since > CANCEL_S for since in self._cancelled.values()):
+        if any(since is not None and now - since > CANCEL_S for since in self._cancelled.values()):
             raise LinkLostError
         if now - self._pinged_at > PING_S:
             self.ask()

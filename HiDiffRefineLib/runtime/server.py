@@ -134,13 +134,14 @@ class Server:
         return self._engines[opened.key][0]
 
     def _close(self, key: str) -> None:
+        if key not in self._engines:
+            return  # nothing was computed, perhaps for want of torch
         import torch
 
-        if key in self._engines:
-            engine, *memory = self._engines.pop(key)
-            # Its arrays lie in the memory, which may go when none is left.
-            del engine
-            del memory
+        engine, *memory = self._engines.pop(key)
+        # Its arrays lie in the memory, which may go when none is left.
+        del engine
+        del memory
         torch.cuda.empty_cache()
 
     def _send(self, message: object) -> None:
@@ -151,10 +152,7 @@ class Server:
             self._leave()
 
     def _leave(self) -> None:
-        """The client is gone, and cannot take its shared memory away any more."""
-        for key, (_, _, priors) in list(self._engines.items()):
-            shared.unlink(key)
-            priors.unlink()
+        """The client is gone; what it leaves behind is `process`'s business."""
         os._exit(0)
 
 

@@ -172,6 +172,7 @@ class Worker:
 
     def submit(self, opened: OpenVolume, request: Request) -> Errand:
         """Puts a job in the queue."""
+        self._own()  # it may keep probabilities of further regions
         errand = Errand(Job(next(self._numbers), opened, request))
         self._errands[errand.job.number] = errand
         if self._link.connected:
@@ -182,7 +183,8 @@ class Worker:
         """Cancels a job if it has not ended."""
         number = errand.job.number
         if self._errands.pop(number, None) and not errand.ended and self._link.connected:
-            self._pulse.cancel(number)
+            waits = any(other < number for other in self._errands)
+            self._pulse.cancel(number, waits)
 
     def forget(self, key: str) -> None:
         """Has the worker give back what it holds of a volume."""
@@ -190,8 +192,9 @@ class Worker:
             self._link.send(Close(key))
 
     def remember(self, engine: WorkerEngine) -> None:
-        """Has an engine's shared memory taken away when the worker stops."""
+        """Has an engine's shared memory taken away when the worker stops, and when this process dies."""
         self._engines.add(engine)
+        self._own()
 
     def attend(self, timeout_s: float) -> None:
         """Moves things on, waiting so long for news."""
@@ -206,6 +209,9 @@ class Worker:
             self._pulse.feel()
         except LinkLostError:
             self._lost()
+
+    def _own(self) -> None:
+        self._link.own([key for engine in self._engines for key in engine.keys])
 
     def _connect(self) -> bool:
         if not self._link.connect():
@@ -222,8 +228,10 @@ class Worker:
         match message:
             case Notice(text):
                 self.notify(text)
-            case Begun(number) if number in self._errands:
-                self._errands[number].begun = True
+            case Begun(number):
+                self._pulse.begun(number)
+                if number in self._errands:
+                    self._errands[number].begun = True
             case Answered(number) if number in self._errands:
                 errand = self._errands[number]
                 errand.counted += 1

@@ -9,7 +9,7 @@ from HiDiffRefineLib.geometry.boxes import voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.rasterize import hint_values
 from HiDiffRefineLib.inference.messages import DoubtRequest, EditRequest, Preview, View
-from HiDiffRefineLib.inference.regions import edit_region, holds, region_grid
+from HiDiffRefineLib.inference.regions import edit_region, holds, region_grid, working_spacing_kji
 from HiDiffRefineLib.session.blocks import Block, Box, apply, difference, revert
 from HiDiffRefineLib.session.engine import Engine, Models
 from HiDiffRefineLib.session.layer import Layer
@@ -31,7 +31,7 @@ def edit_regions(layer: Layer, grid: Grid, models: Engine | Models) -> list[Grid
         grids of the refiner's input, that of the newest hint last.
     """
     object_ras = layer.bounds_ras(grid)
-    working_kji = models.bundle.working_spacing_kji_mm
+    working_kji = working_spacing_kji(models.bundle, grid)
     patch_kji = models.refiner_bundle.patch_size_kji
     regions: list[Grid] = []
     for hint in reversed(layer.told.pending or layer.told.hints[-1:]):
@@ -66,8 +66,9 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
         raise SessionError(
             f"'{name}' is empty: there is nothing to doubt.", "Place a click in it and refine."
         )
-    working_kji, patch_kji = engine.bundle.working_spacing_kji_mm, engine.refiner_bundle.patch_size_kji
-    view = _view(region_grid(bounds_ras, working_kji, patch_kji), state, name)
+    working_kji = working_spacing_kji(engine.bundle, state.grid)
+    region = region_grid(bounds_ras, working_kji, engine.refiner_bundle.patch_size_kji)
+    view = _view(region, state, name)
     return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 

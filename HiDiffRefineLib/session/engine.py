@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.bundles import Bundle, load_bundle, refiner_of
 from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 
 class Models(Protocol):
-    """A segmentor's bundle that engines can be made of, one a volume: a `Pipeline`, or a worker's."""
+    """A bundle that engines can be made of, one a volume: a `Pipeline`, or a worker's."""
 
     bundle: Bundle
     refiner_bundle: Bundle
@@ -51,8 +51,8 @@ class LocalModels:
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
-        """The class-agnostic refiner that the bundle names."""
-        return load_bundle(self.bundle.settings["refiner"])
+        """The class-agnostic refiner that the bundle names, or is."""
+        return refiner_of(self.bundle)
 
     def open(self, volume: Volume) -> "LazyEngine":
         """An engine for a volume."""
@@ -68,7 +68,7 @@ class LazyEngine:
 
     @property
     def bundle(self) -> Bundle:
-        """The segmentor's."""
+        """What the volume is in front of."""
         return self.models.bundle
 
     @property
@@ -94,5 +94,5 @@ class LazyEngine:
 
 
 def models_of(bundle: "str | Path | Models") -> Models:
-    """Models by a bundle's name or folder; what is none of both is taken for models."""
+    """Models by what `load_bundle` takes; what is none of it is taken for models."""
     return LocalModels(load_bundle(bundle)) if isinstance(bundle, str | Path) else bundle

@@ -45,7 +45,8 @@ class RefinementSession:
     Args:
         volume: an image, not a segmentation.
         bundle: of the segmentor, whose intensity rule and working spacing hold for every segment: a name or
-            folder, for models in this process, or models elsewhere (`runtime.worker.Worker.models`).
+            folder, for models in this process, or models elsewhere (`runtime.worker.Worker.models`). With
+            "refiner-only" there is no segmentor: any image, and masks from elsewhere.
         journal: a file that does not exist yet, which records the session (see `journal.restore`). If it
             cannot be written, the session goes on without; a warning says so once, `journal.problem` since.
 
@@ -156,15 +157,22 @@ class RefinementSession:
         Raises:
             HintError: outside the volume, in a locked place or in another segment.
         """
-        self._add(Click(point_ras, positive))
+        self.add_hint(Click(point_ras, positive))
 
     def add_scribble(self, points_ras: np.ndarray, positive: bool, width_mm: float) -> None:
         """A stroke through points (n, 3) in RAS mm; see `add_click`."""
-        self._add(Scribble(points_ras, positive, width_mm))
+        self.add_hint(Scribble(points_ras, positive, width_mm))
 
     def add_painted(self, mask: np.ndarray, positive: bool) -> None:
         """Voxels painted on a mask (k, j, i) of the volume's geometry; see `add_click`."""
-        self._add(Painted(checked(mask, self.state), self.engine.volume.ijk_to_ras, positive))
+        self.add_hint(Painted(checked(mask, self.state), self.engine.volume.ijk_to_ras, positive))
+
+    def add_hint(self, hint: Hint) -> None:
+        """Any hint, paint on a grid of its own included; see `add_click`."""
+        self._settle()
+        found(self.selected, self.state)
+        check_new_hint(hint, self.state)
+        self._do("hint", hint=hint)
 
     def refine(self, steps: int | None = None, wait: bool = True) -> Iterator[Preview | None]:
         """Edits the selected segment by its pending hints, or once more around its newest one.
@@ -297,12 +305,6 @@ class RefinementSession:
         if self.journal is not None:
             self.journal.append(event, fields)
         return True
-
-    def _add(self, hint: Hint) -> None:
-        self._settle()
-        found(self.selected, self.state)
-        check_new_hint(hint, self.state)
-        self._do("hint", hint=hint)
 
     def _set_locked(self, locked: np.ndarray) -> None:
         block = difference(self.state.locked, locked)

@@ -13,13 +13,16 @@ FEWEST_VALUES = 64
 ORTHONORMAL_TOLERANCE = 1e-3
 
 
-def check_grid(size_ijk: Sequence[int], spacing_ijk: Sequence[float], direction: np.ndarray) -> None:
-    """Refuses a grid that is not a box of at least 2×2×2 voxels with right angles.
+def check_grid(
+    size_ijk: Sequence[int], spacing_ijk: Sequence[float], direction: np.ndarray, thinnest: int = 2
+) -> None:
+    """Refuses a grid that is not a box with right angles.
 
     Args:
         size_ijk: voxels along (i, j, k) and any further axes of the file.
         spacing_ijk: mm along (i, j, k).
         direction: 3×3, column n is the unit vector of axis n.
+        thinnest: fewest voxels along an axis.
 
     Raises:
         VolumeError: too many or too few axes, no voxels, one voxel thin, spacing or direction absurd.
@@ -31,7 +34,7 @@ def check_grid(size_ijk: Sequence[int], spacing_ijk: Sequence[float], direction:
         )
     if any(n == 0 for n in size_ijk):
         raise VolumeError("The image is empty: it has no voxels.", "Export it again from its source.")
-    if len(size_ijk) < 3 or min(size_ijk[:3]) < 2:
+    if len(size_ijk) < 3 or min(size_ijk[:3]) < thinnest:
         raise VolumeError(
             f"The image is only one voxel thin ({' × '.join(map(str, size_ijk))}).",
             "Load a 3-D volume with at least two slices.",

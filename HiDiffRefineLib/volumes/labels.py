@@ -1,5 +1,6 @@
 """What a label means: its name, colour and terminology codes."""
 
+import colorsys
 from dataclasses import dataclass
 
 
@@ -23,6 +24,8 @@ class Label:
         category: terminology category, for instance Anatomical Structure.
         type: terminology type, for instance Kidney.
         modifier: laterality or other modifier of the type, if any.
+        tags: of a segment read from a .seg.nrrd: 3D Slicer's own, which say more than the codes above
+            (region, status) and are written again word for word.
     """
 
     value: int
@@ -31,3 +34,15 @@ class Label:
     category: Code
     type: Code
     modifier: Code | None = None
+    tags: str = ""
+
+
+# What 3D Slicer gives a segment that nobody has said more of.
+TISSUE = Code("SCT", "85756007", "Tissue")
+
+
+def nameless_label(value: int) -> Label:
+    """A label of which only the value is known, in a colour that its neighbours don't have."""
+    hue = value * 0.618034 % 1  # the golden ratio keeps apart however many there are
+    red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.6, 0.9))
+    return Label(value, f"label {value}", (red, green, blue), TISSUE, TISSUE)

@@ -3,10 +3,12 @@
 import gzip
 import math
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import SimpleITK as sitk
@@ -22,9 +24,12 @@ from HiDiffRefineLib.volumes.checks import (
 )
 from HiDiffRefineLib.volumes.dicom_folder import read_dicom_folder
 from HiDiffRefineLib.volumes.itk import affine_from_itk, native_messages_silenced
+from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.seg_nrrd import labels_in
 from HiDiffRefineLib.volumes.volume import Volume
 
-EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_NIFTI = (".nii.gz", ".nii")
+EXTENSIONS = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 def read_volume(path: str | os.PathLike) -> Volume:
@@ -51,6 +56,8 @@ def read_volume(path: str | os.PathLike) -> Volume:
 def read_labelmap(path: str | os.PathLike) -> Volume:
     """Reads a labelmap, single-layer .seg.nrrd included; an empty one (all 0) is fine.
 
+    It may be one voxel thin: 3D Slicer saves a segmentation cropped, a scribble to its slice.
+
     Args:
         path: as for `read_volume`.
 
@@ -62,9 +69,26 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
     """
     path = Path(path).absolute()
     with _named(path):
-        volume = _read(path)
+        volume = _read(path, thinnest=1)
         check_labels(volume.array)
     return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
+
+
+def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
+    """A labelmap as from `read_labelmap`, and what its values mean.
+
+    Returns:
+        the labelmap, and a label for each segment that a .seg.nrrd lists (the empty ones too) and for each
+        further value.
+    """
+    volume = read_labelmap(path)
+    labels = []
+    if str(path).lower().endswith(".seg.nrrd"):
+        reader = _opened(Path(path).absolute())
+        reader.ReadImageInformation()
+        labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
+    unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
+    return volume, [*labels, *map(nameless_label, sorted(unlisted))]
 
 
 @contextmanager
@@ -90,7 +114,7 @@ def title(path: Path) -> str:
     return name
 
 
-def _read(path: Path) -> Volume:
+def _read(path: Path, thinnest: int = 2) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
     _check_permission(path)
@@ -102,8 +126,8 @@ def _read(path: Path) -> Volume:
             "This kind of file is not known.",
             f"Use {', '.join(EXTENSIONS)}, or a folder that holds one DICOM series.",
         )
-    with native_messages_silenced():
-        return Volume(*_read_file(path), title(path))
+    with _in_small_letters(path) as file, native_messages_silenced():
+        return Volume(*_read_file(file, thinnest), title(path))
 
 
 def _check_permission(path: Path) -> None:
@@ -113,11 +137,32 @@ def _check_permission(path: Path) -> None:
             file.open("rb").close()
 
 
-def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
+@contextmanager
+def _in_small_letters(path: Path) -> Iterator[Path]:
+    """A NIfTI file under a name that ITK reads: it knows .nii and .NII, but not .Nii."""
+    extension = path.name[len(title(path)) :]
+    if extension.islower() or extension.lower() not in _NIFTI:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"image{extension.lower()}"
+        try:
+            file.symlink_to(path)
+        except OSError:  # Windows keeps links for administrators
+            shutil.copyfile(path, file)
+        yield file
+
+
+def _opened(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if path.suffix.lower() in (".mha", ".mhd"):
         reader.SetImageIO("MetaImageIO")  # which SimpleITK finds by itself for small letters only
+    return reader
+
+
+def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
+    reader = _opened(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -129,8 +174,8 @@ def _read_file(path: Path) -> tuple[np.ndarray, np.ndarray]:
     axes = min(reader.GetDimension(), 3)
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:axes, :axes]
     _check_pixel_type(reader)
-    check_grid(size, reader.GetSpacing(), direction)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    check_grid(size, reader.GetSpacing(), direction, thinnest)
+    if path.name.lower().endswith(_NIFTI):
         _check_nifti_voxels(path, reader)
 
     try:

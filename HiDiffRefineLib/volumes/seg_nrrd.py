@@ -3,15 +3,17 @@
 Format: https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from HiDiffRefineLib.volumes.labels import Code, Label
+from HiDiffRefineLib.volumes.labels import TISSUE, Code, Label
 
 # The lists that Slicer's terminology selector opens; the codes themselves stand in the entry.
 TYPE_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
+_ENTRY = "TerminologyEntry:"
+_GREY = "0.5 0.5 0.5"
 
 
 def header_fields(labelmap: np.ndarray, labels: Sequence[Label]) -> dict[str, str]:
@@ -37,10 +39,39 @@ def header_fields(labelmap: np.ndarray, labels: Sequence[Label]) -> dict[str, st
             "LabelValue": str(label.value),
             "Layer": "0",
             "Extent": " ".join(map(str, extent(labelmap == label.value))),
-            "Tags": f"TerminologyEntry:{terminology_entry(label)}|",
+            "Tags": label.tags or f"{_ENTRY}{terminology_entry(label)}|",
         }
         fields.update({f"Segment{n}_{key}": value for key, value in segment.items()})
     return fields
+
+
+def labels_in(fields: Mapping[str, str]) -> list[Label]:
+    """The segments of a header, in its order; what it leaves out or garbles is filled in as Slicer does."""
+    labels: list[Label] = []
+    while any(key.startswith(f"Segment{len(labels)}_") for key in fields):
+        n = len(labels)
+        keys = ("Name", "LabelValue", "Color", "Tags")
+        name, value, color, tags = (fields.get(f"Segment{n}_{key}", "") for key in keys)
+        number = int(value) if value.isdecimal() else 1
+        labels.append(Label(number, name or f"Segment_{n + 1}", _color(color), *_codes(tags), tags))
+    return labels
+
+
+def _color(text: str) -> tuple[int, int, int]:
+    try:
+        red, green, blue = (min(max(round(255 * float(part)), 0), 255) for part in text.split())
+    except (ValueError, OverflowError):  # another number of parts, no numbers, NaN, infinity
+        return _color(_GREY)
+    return red, green, blue
+
+
+def _codes(tags: str) -> tuple[Code, Code, Code | None]:
+    """Category, type and modifier of a segment's tags, such as TerminologyEntry:…~SCT^…^…~…|Other:…|."""
+    entry = next((tag for tag in tags.split("|") if tag.startswith(_ENTRY)), "")
+    triplets = [part.split("^") for part in entry.split("~")[1:4]]
+    codes = [Code(*triplet) if len(triplet) == 3 and all(triplet) else None for triplet in triplets]
+    category, kind, modifier = [*codes, None, None, None][:3]
+    return category or TISSUE, kind or TISSUE, modifier
 
 
 def terminology_entry(label: Label) -> str:

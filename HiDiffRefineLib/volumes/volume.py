@@ -1,6 +1,7 @@
 """A scalar volume: an array with the affine that places it in the patient."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -29,3 +30,38 @@ class Volume:
     def like(self, array: np.ndarray, name: str = "") -> "Volume":
         """Another array (k, j, i) on this volume's grid."""
         return Volume(array, self.ijk_to_ras, name or self.name)
+
+    def same_grid(self, other: "Volume") -> bool:
+        """Whether another volume has the same voxels in the same places, but for rounding (1e-3 mm)."""
+        same_shape = self.array.shape == other.array.shape
+        return same_shape and np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=1e-3)
+
+
+# Share of a voxel by which two grids of the same voxels may differ, for rounding in files.
+ROUNDING = 0.05
+
+
+def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
+    """A mask on the grid of a volume, where its voxels are voxels of it; None where they are not.
+
+    3D Slicer saves a segmentation cropped to its segments: the same voxels in the same places, but fewer.
+    Of an empty one it saves a single voxel of no meaning.
+
+    Returns:
+        labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where that reaches out.
+    """
+    result = np.zeros(volume.array.shape, mask.array.dtype)
+    if mask.array.size == 1 and not mask.array.any():
+        return result
+    ijk_to_ijk = np.linalg.inv(volume.ijk_to_ras) @ mask.ijk_to_ras
+    offset = np.rint(ijk_to_ijk[:3, 3]).astype(int)
+    corners = np.array([*product(*((0, n - 1) for n in mask.array.shape[::-1]))])
+    there = corners @ ijk_to_ijk[:3, :3].T + ijk_to_ijk[:3, 3]
+    if np.abs(there - corners - offset).max() > ROUNDING:
+        return None
+    first = offset[::-1]
+    last = first + mask.array.shape
+    if (first < 0).any() or (last > volume.array.shape).any():
+        return None
+    result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = mask.array
+    return result

@@ -70,6 +70,11 @@ def check_destination(path: str | os.PathLike, extensions: tuple[str, ...]) -> N
         raise VolumeError(
             f"'{path.name}' has no extension that can be written.", f"Name it {', '.join(extensions)}."
         )
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Refuses a file (VolumeError) whose folder can't take it."""
     if path.is_dir():
         raise VolumeError(f"'{path.name}' could not be written: it is a folder.", "Choose another name.")
     if not path.parent.is_dir():

@@ -1,13 +1,20 @@
 """The robot user's hints given to other tools: 3D Slicer's Grow from seeds and scikit-image's random walker.
 
     python Testing/benchmarks/peers.py --data DIR --cases NAME … --hints 10 --json FILE [--prior DIR|empty]
+    python Testing/benchmarks/record_peers.py FILE --bundle models/abdomen-ct
+
+The second line enters the rows into the table that `evaluate --hints … --record models/abdomen-ct` has
+recorded of the same sessions. Where that one started from a segmentor's masks, so must the peers: with the
+same weights (those of the fold that has not seen the cases) and for each case
+
+    python -m HiDiffRefineLib segment IMAGE --bundle BUNDLE --prior-only --output DIR/NAME
 
 README.md beside this file says how they are seeded and what the figures mean.
 """
 
 import argparse
-import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,12 +24,14 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects
 from skimage.segmentation import random_walker
 
+from HiDiffRefineLib.cli.outputs import check_json, write_json
 from HiDiffRefineLib.errors import HiDiffRefineError
 from HiDiffRefineLib.evaluation.ball import ball_painter
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case, read_labels_on
 from HiDiffRefineLib.evaluation.centre_line import depth_mm
 from HiDiffRefineLib.evaluation.hint_table import build_hints, format_hint_table
-from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, play
+from HiDiffRefineLib.evaluation.hinted import setup
+from HiDiffRefineLib.evaluation.robot_user import ROBOTS, Answer, RobotHint, placer, play
 from HiDiffRefineLib.volumes.read import title
 
 UNDECIDED, FOREGROUND, BACKGROUND = 0, 1, 2
@@ -147,10 +156,10 @@ def surroundings(prior: np.ndarray, truth: np.ndarray, spacing_kji) -> tuple[sli
 
 
 def measure(options: argparse.Namespace, tools: dict[str, Callable]) -> dict:
-    """The JSON: every label that a case's truth holds is one pair."""
+    """The JSON: every label that a case's truth holds is one pair, its hints those of `evaluate --hints`."""
     files = find_cases(options.data, options.cases)
-    rows = {name: [] for name in (*tools, "ball")}
-    for file in files:
+    rows: dict[str, list] = {}
+    for n, file in enumerate(files):
         volume, truth = read_case(options.data, file)
         prior = np.zeros_like(truth)
         if options.prior != "empty":
@@ -161,18 +170,20 @@ def measure(options: argparse.Namespace, tools: dict[str, Callable]) -> dict:
             box = surroundings(start, goal, spacing_kji)
             image, start, goal = volume.array[box], start[box], goal[box]
             refines = {name: refiner(tool, image, start, spacing_kji) for name, tool in tools.items()}
-            refines["ball"] = ball_painter(goal, spacing_kji)
+            if options.robot != "scribble":
+                refines["ball"] = ball_painter(goal, spacing_kji)
             for name, refine in refines.items():
                 started = time.monotonic()
-                curve = play(refine, start, goal, spacing_kji, options.hints)
-                rows[name].append(curve)
+                place = placer(options.robot, (n, label))
+                curve = play(refine, start, goal, spacing_kji, options.hints, place)
+                rows.setdefault(name, []).append(curve)
                 told = f"{curve.dice[0]:.3f} -> {curve.dice[-1]:.3f} in {time.monotonic() - started:.0f} s"
                 print(f"{file} label {label}, {name}: {told}", file=sys.stderr)
     return {
         "cases": [title(Path(file)) for file in files],
-        "prior": options.prior,
-        "pairs": len(rows["ball"]),
         "hints": build_hints(rows),
+        "hints_setup": setup(options.data, options.prior, options.robot, options.hints, rows),
+        "command": shlex.join(["python", "Testing/benchmarks/peers.py", *sys.argv[1:]]),
     }
 
 
@@ -187,6 +198,7 @@ def main() -> None:
         metavar="DIR",
         help="masks with the labels' file names, or empty (default)",
     )
+    parser.add_argument("--robot", choices=ROBOTS, default="click", help="how hints are given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args()
     if options.hints < 1:
@@ -201,12 +213,13 @@ def main() -> None:
         print(f"Grow from seeds is left out, slicer-core cannot be imported: {error}", file=sys.stderr)
         del tools["grow_from_seeds"]
     try:
+        check_json(options.json)
         result = measure(options, tools)
+        print(format_hint_table(result["hints"]))
+        if options.json:
+            write_json(options.json, result)
     except HiDiffRefineError as error:
         sys.exit(str(error))
-    print(format_hint_table(result["hints"]))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

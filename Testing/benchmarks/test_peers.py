@@ -79,11 +79,27 @@ def data(tmp_path):
 
 
 def test_random_walker_finds_the_blocks_from_nothing(data):
-    options = Namespace(data=data, cases=[], hints=3, prior="empty")
+    options = Namespace(data=data, cases=[], hints=3, prior="empty", robot="click")
     rows = measure(options, {"random_walker": walk_randomly})["hints"]
     assert list(rows) == ["ball", "random_walker"]
     assert rows["random_walker"]["dice"]["0"] == 0
     assert rows["random_walker"]["dice"]["3"] > 0.9
+
+
+@pytest.mark.parametrize("robot", ["jitter", "scribble"])
+def test_hints_other_than_clicks_are_those_of_evaluate(data, robot):
+    options = Namespace(data=data, cases=[], hints=1, prior=data / "priors", robot=robot)
+    seen = []
+
+    def tool(image, seeds, spacing_kji):
+        seen.append(seeds)
+        return seeds == FOREGROUND
+
+    result = measure(options, {"random_walker": tool})
+    assert result["hints_setup"]["robot"] == robot
+    assert ("ball" in result["hints"]) == (robot != "scribble")
+    measure(options, {"random_walker": tool})
+    np.testing.assert_array_equal(seen[0], seen[2])  # two labels a run
 
 
 def test_the_program_compares_all_tools(data):
@@ -93,9 +109,11 @@ def test_the_program_compares_all_tools(data):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(output.read_text(encoding="utf-8"))
-    assert (result["cases"], result["pairs"]) == (["blocks"], 2)
+    assert (result["cases"], result["hints_setup"]["pairs"]) == (["blocks"], 2)
+    assert result["hints_setup"]["prior"] == "priors"
     assert "random walker" in done.stdout
     rows = result["hints"]
+    assert f"peers.py --data {data} --hints 3" in result["command"]
     if "Grow from seeds is left out" not in done.stderr:
         assert list(rows) == ["ball", "grow_from_seeds", "random_walker"]
     for name in set(rows) - {"ball"}:

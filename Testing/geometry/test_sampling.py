@@ -42,6 +42,24 @@ def test_a_linear_field_is_reproduced_inside_and_zero_outside(affines):
     check()
 
 
+def test_a_part_of_a_grid_gets_the_very_values_that_all_of_it_would(affines):
+    @settings(max_examples=30)
+    @given(affines, affines, st.integers(0, 10_000))
+    def check(source_affine, target_affine, seed):
+        rng = np.random.default_rng(seed)
+        source = Grid((7, 8, 9), source_affine)
+        target = centered_grid(source.center_ras, (40, 10, 11), (0.3, 1, 1), target_affine[:3, :3])
+        low = [int(rng.integers(0, n)) for n in target.shape_kji]
+        part = tuple(
+            slice(a, int(rng.integers(a, n)) + 1) for a, n in zip(low, target.shape_kji, strict=True)
+        )
+        array = torch.from_numpy(rng.random((2, *source.shape_kji)).astype(np.float32))
+        whole = resample(array, source.ijk_to_ras, target)
+        assert torch.equal(resample(array, source.ijk_to_ras, target, part=part), whole[(slice(None), *part)])
+
+    check()
+
+
 def test_channels_are_resampled_side_by_side():
     array = torch.rand(3, 4, 5, 6)
     grid = centered_grid((2.2, 1.9, 1.4), (3, 3, 3), (0.7, 0.7, 0.7))

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
+from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps
+from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps, native_answer, on_region
 from HiDiffRefineLib.inference.hint_channels import (
     HINT_CHANNELS,
     NEGATIVE_CLICK,
@@ -104,6 +106,34 @@ def test_hints_hold_and_nothing_outside_or_locked_moves(network, situation):
         margin = np.array(RIM_KJI[::-1]) - 1
         outside = ((ijk < margin) | (ijk > np.array(region.shape_kji[::-1]) - 1 - margin)).any(-1)
         assert np.array_equal(preview.mask[outside & (inside == 0)], old[outside & (inside == 0)])
+
+
+@settings(max_examples=200)
+@given(situations(), st.integers(0, 10_000))
+def test_looking_only_at_what_moves_changes_not_a_voxel(situation, seed):
+    segment, old, hints, _ = situation
+    native = segment.grid
+    # A region coarser than the image, as most are: several voxels lie between two of its samples.
+    region = edit_region(hints[-1], None, 4 * native.spacing_kji, PATCH)
+    before = on_region(torch.from_numpy(old), native, region)
+    rng = np.random.default_rng(seed)
+    low = np.array(PATCH) // 2 + rng.integers(-4, 3, 3)
+    high = low + rng.integers(1, 4, 3)
+    place = (0, *(slice(a, b) for a, b in zip(low, high, strict=True)))
+    probability = before.clone()
+    probability[place] = torch.from_numpy(rng.random(high - low).astype(np.float32))
+    answer = native_answer(probability, before, region, torch.from_numpy(old), native)
+    found = old.copy()
+    if answer is not None:
+        found[answer[0]] = answer[1]
+
+    touched = F.max_pool3d(((probability > 0.5) != (before > 0.5)).float()[None], 3, 1, 1)[0]
+    k, j, i = (slice(rim, -rim) for rim in RIM_KJI)
+    inner = torch.zeros_like(touched)
+    inner[:, k, j, i] = touched[:, k, j, i]
+    moves = (resample(inner, region.ijk_to_ras, native)[0] > 0).numpy()
+    wanted = (resample(probability, region.ijk_to_ras, native)[0] > 0.5).numpy()
+    assert np.array_equal(found, np.where(moves, wanted, old))
 
 
 def test_where_the_network_agrees_with_the_mask_not_a_voxel_moves():

@@ -1,5 +1,6 @@
 """The engine in this process: where a device is full, the processor does it, and says so."""
 
+import monai.inferers
 import numpy as np
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_segmenting_tries_fewer_windows_first(engine, monkeypatch):
     engine.on_device._priors.clear()
     batches = []
     monkeypatch.setattr(segmentor, "window_batch", lambda *fit: 4)
-    sliding = segmentor.sliding_window_inference
+    sliding = monai.inferers.sliding_window_inference
 
     def run(*inputs, sw_batch_size, **options):
         batches.append(sw_batch_size)
@@ -79,7 +80,7 @@ def test_segmenting_tries_fewer_windows_first(engine, monkeypatch):
             raise torch.OutOfMemoryError("made up")
         return sliding(*inputs, sw_batch_size=sw_batch_size, **options)
 
-    monkeypatch.setattr(segmentor, "sliding_window_inference", run)
+    monkeypatch.setattr(monai.inferers, "sliding_window_inference", run)
     (found,) = engine.run(SegmentationRequest())
     assert batches == [4, 1] and engine.said == []
     assert all(

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from HiDiffRefineLib.errors import BundleError, ConfigError, VolumeError
-from HiDiffRefineLib.inference.pipeline import segment
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.inference.pipeline import Pipeline, segment
+from HiDiffRefineLib.inference.regions import FINEST_MM, working_spacing_kji
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -152,3 +154,18 @@ def test_networks_are_loaded_once_and_ready_to_run(make_pipeline):
     network = pipeline.network("refiner")
     assert network is pipeline.network("refiner") and not network.training
     assert all(torch.equal(weight, weight.half().float()) for weight in network.parameters())
+
+
+def test_the_refiner_alone_takes_its_spacing_from_the_image(make_pipeline, grids):
+    pipeline = make_pipeline()
+    refiner = Pipeline(pipeline.refiner_bundle, torch.device("cpu"))
+    assert refiner.check(None, ["refiner"]) == 2
+    with pytest.raises(ConfigError, match="is a refiner, not a segmentor"):
+        refiner.check(None, ["segmentor", "refiner"])
+    assert refiner.refiner_bundle is refiner.bundle and not refiner.bundle.labels
+    for linear in (np.diag([0.5, 1.5, 3]), np.array([[0, 0, 0.5], [1.5, 0, 0], [0, -3, 0]])):
+        ijk_to_ras = np.eye(4)
+        ijk_to_ras[:3, :3] = linear
+        spacing = working_spacing_kji(refiner.bundle, Grid((9, 9, 9), ijk_to_ras))
+        assert spacing.tolist() == [3, 1.5, FINEST_MM]
+    assert working_spacing_kji(pipeline.bundle, grids["anisotropic"]).tolist() == [1, 1, 1]

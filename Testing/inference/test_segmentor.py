@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid, covering_grid
+from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
 
 
@@ -80,3 +81,18 @@ def test_a_sure_prior_stays_a_probability_on_any_grid(center, spacing):
     prior = Prior(torch.ones(2, 9, 9, 9).half(), centered_grid((0, 0, 0), (9, 9, 9), (3, 1.5, 1.5)))
     found = prior.resampled(1, centered_grid(center, (8, 8, 8), (spacing, spacing, spacing)))
     assert found.min() >= 0 and found.max() <= 1
+
+
+@given(st.integers(0, 10_000))
+def test_a_target_anywhere_sees_what_the_whole_prior_shows(seed):
+    rng = np.random.default_rng(seed)
+    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    grid = centered_grid(rng.uniform(-50, 50, 3), rng.integers(3, 25, 3), (3, 1.5, 1.5), rotation)
+    prior = Prior(torch.from_numpy(rng.random((3, *grid.shape_kji))).half() / 3, grid)
+    target = centered_grid(grid.center_ras + rng.uniform(-30, 30, 3), (6, 8, 8), rng.uniform(0.3, 2, 3))
+    others = (1 - prior.probabilities[0].float() - prior.probabilities[1].float())[None]
+    for found, whole in (
+        (prior.resampled(1, target), prior.probabilities[1:2].float()),
+        (prior.others_resampled(1, target), others),
+    ):
+        assert torch.allclose(found, resample(whole, grid.ijk_to_ras, target), atol=1e-5)

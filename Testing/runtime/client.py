@@ -1,6 +1,7 @@
 """A client in a process of its own, as 3D Slicer is one: bundle → one edit on a worker; what it imported.
 
-With "die" it ends by force as soon as there is a preview, after it has said who its worker is.
+With "die" it ends by force as soon as there is a preview, after it has said who its worker is. That one has
+not heard of a volume that was open before: its worker was killed.
 """
 
 import json
@@ -19,6 +20,11 @@ def main(bundle: str, die: bool) -> None:
     """One edit."""
     array = np.random.default_rng(0).integers(0, 1000, (24, 40, 40)).astype(np.int16)
     with Worker() as worker:
+        if die:
+            other = RefinementSession(Volume(array, np.eye(4)), worker.models(bundle))
+            for _ in other.warming_up(wait=True):
+                pass
+            os.kill(worker.pid, signal.SIGKILL)
         session = RefinementSession(Volume(array, np.diag([1.0, 1, 1.5, 1])), worker.models(bundle))
         session.set_prior(array > 2000, "empty")
         session.add_click((20, 20, 18))
@@ -27,7 +33,8 @@ def main(bundle: str, die: bool) -> None:
             previews += 1
             if die:
                 pids = worker.pid, worker._link._process.pid
-                print(json.dumps({"pids": pids, "memory": session.engine._opened.key}), flush=True)
+                memory = [one.engine._opened.key for one in (session, other)]
+                print(json.dumps({"pids": pids, "memory": memory}), flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
         print(
             json.dumps(

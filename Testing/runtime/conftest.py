@@ -17,18 +17,18 @@ def tiny(tmp_path_factory, copy_bundle, small_refiner, randomise):
     """Folder of a bundle with labels anterior and posterior hippocampus, whose answers are nonsense."""
     folder = tmp_path_factory.mktemp("models")
     copy_bundle("hippocampus-mr", folder / "tiny-mr")
-    copy_bundle("refiner", folder / "tiny-refiner")
+    copy_bundle("refiner", folder / "refiner")
     update_settings(
         folder / "tiny-mr",
         networks={"segmentor": {"name": "residual_unet", "arguments": SEGMENTOR}},
         patch_size_kji=[16, 32, 32],
         working_spacing_kji_mm=[1.5, 1.0, 1.0],
         intensity={"rule": "percentiles", "low": 0, "high": 100},
-        refiner="tiny-refiner",
+        refiner="refiner",
     )
     entry = {"name": "bernoulli_refiner", "arguments": small_refiner}
     update_settings(
-        folder / "tiny-refiner",
+        folder / "refiner",
         networks={"refiner": entry, "plain_refiner": entry},
         patch_size_kji=[16, 32, 32],
         steps=2,
@@ -36,7 +36,7 @@ def tiny(tmp_path_factory, copy_bundle, small_refiner, randomise):
     segmentor = randomise(residual_unet(**SEGMENTOR), 1)
     write_weights(folder / "tiny-mr", "segmentor", segmentor.state_dict())
     refiner = randomise(BernoulliRefiner(**small_refiner))
-    write_weights(folder / "tiny-refiner", "refiner", refiner.state_dict())
+    write_weights(folder / "refiner", "refiner", refiner.state_dict())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HIDIFF_MODELS", str(folder))
         yield folder / "tiny-mr"

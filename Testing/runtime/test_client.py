@@ -25,11 +25,12 @@ def test_a_session_with_a_worker_never_imports_torch(tiny):
     assert run(tiny) == {"previews": 2, "torch": False, "monai": False}
 
 
-def test_no_worker_outlives_its_client(tiny):
+def test_neither_worker_nor_memory_outlives_its_client(tiny):
     left = run(tiny, "die")
     end = time.monotonic() + 20
     while any(os.path.exists(f"/proc/{pid}") for pid in left["pids"]):
         assert time.monotonic() < end
         time.sleep(0.1)
-    with pytest.raises(FileNotFoundError):
-        shared.attach(left["memory"])
+    for name in left["memory"]:
+        with pytest.raises(FileNotFoundError):
+            shared.attach(name)

@@ -1,23 +1,28 @@
 """A session on a worker is the session that it is without, and no mishap is the user's."""
 
+import gc
 import os
 import signal
+import sys
 import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from HiDiffRefineLib.bundles import load_bundle
-from HiDiffRefineLib.errors import BundleError, HintError, SessionError, VolumeError, WorkerError
+from HiDiffRefineLib.errors import BundleError, ConfigError, HintError, SessionError, VolumeError, WorkerError
 from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.runtime import models, pulse, shared
+from HiDiffRefineLib.runtime.server import Server
 from HiDiffRefineLib.runtime.worker import RESTARTED, Worker
 from HiDiffRefineLib.session.editing import edit_request
+from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
 from Testing.session.acting import told
@@ -80,6 +85,25 @@ def test_every_bit_is_as_without_a_worker(worker, tiny, volume, cube, roi):
     assert worker.said == []
 
 
+def test_the_refiner_alone_is_a_session_on_a_worker_too(worker, tiny, volume, cube, tmp_path):
+    found = []
+    for n, where in enumerate(("refiner-only", worker.models("refiner-only"))):
+        session = RefinementSession(volume, where, journal=tmp_path / f"{n}.journal")
+        list(session.warming_up())
+        with pytest.raises(ConfigError, match="is a refiner, not a segmentor"):
+            session.segment()
+        session.set_prior(cube, "cube")
+        session.add_click(at(10, 25, 25))
+        previews = list(session.refine())
+        doubt = session.uncertainty()
+        found.append(
+            (told(session), [preview.mask.tobytes() for preview in previews], doubt.values.tobytes())
+        )
+        session.close()
+        assert told(restore(tmp_path / f"{n}.journal", volume, where)) == told(session)
+    assert found[0] == found[1] and session.mask()[10, 25, 25] and len(previews) == 2
+
+
 def test_looking_for_news_never_takes_longer_than_a_blink(session):
     session.add_click(at(10, 25, 25))
     took, previews, edit = [], 0, session.refine(wait=False)
@@ -128,6 +152,36 @@ def test_a_volume_is_shared_piece_by_piece_and_given_back(session, worker, monke
         shared.attach(name)
     session.add_click(at(10, 25, 25))  # and it is shared again when it is needed
     assert len(list(session.refine())) == 2
+
+
+def test_a_worker_that_is_stopped_during_the_copy_is_a_sentence(session, worker, monkeypatch):
+    monkeypatch.setattr(models, "_COPIED_BYTES", 1000)
+    session.close()
+    session.add_click(at(10, 25, 25))
+    edit = session.refine(wait=False)
+    assert next(edit) is None
+    worker.stop()
+    with pytest.raises(WorkerError, match="was stopped"):
+        next(edit)
+    assert len(session.pending) == 1 and len(list(session.refine())) == 2
+
+
+def test_a_session_that_nobody_closed_is_forgotten_by_the_worker(worker, tiny, volume):
+    session = RefinementSession(volume, worker.models(tiny))
+    finish(session.warming_up())
+    key, maps = session.engine._opened.key, Path(f"/proc/{worker.pid}/maps")
+    assert key in maps.read_text()
+    del session
+    gc.collect()
+    end = time.monotonic() + 20
+    while key in maps.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_worker_without_torch_closes_what_it_never_opened(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    Server(None, "log")._close("a volume")
 
 
 def test_the_latest_hint_wins(session):
@@ -260,6 +314,26 @@ def test_a_cancelled_job_that_will_not_end_is_ended(session, worker, monkeypatch
     os.kill(hanging, signal.SIGSTOP)
     edit.close()
     assert len(list(session.refine())) == 2 and worker.pid != hanging and worker.said == []
+
+
+def test_a_cancelled_job_whose_turn_never_came_costs_no_worker(
+    session, worker, tiny, volume, cube, monkeypatch
+):
+    monkeypatch.setattr(pulse, "CANCEL_S", 0.3)
+    other = RefinementSession(volume, worker.models(tiny))
+    other.set_prior(cube, "cube")
+    for one in (session, other):
+        one.add_click(at(10, 25, 25))
+    edit, waiting, pid = session.refine(9, wait=False), other.refine(wait=False), worker.pid
+    os.kill(pid, signal.SIGSTOP)  # whatever it does takes long
+    assert next(edit) is None and next(waiting) is None and next(waiting) is None
+    waiting.close()
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert next(edit) is None
+    os.kill(pid, signal.SIGCONT)
+    assert len(finish(edit)) == 9 and worker.pid == pid
+    other.close()
 
 
 def test_a_killed_worker_need_not_segment_again(session, worker):

@@ -59,13 +59,23 @@ def test_array_affine_and_name(tmp_path, extension):
     assert volume.name == "Head 1"
 
 
-@pytest.mark.parametrize("extension", EXTENSIONS)
-def test_extension_in_capitals(tmp_path, extension):
-    path = tmp_path / f"HEAD{extension.upper()}"
-    shutil.copy(write(tmp_path / f"a{extension}"), path)
+@pytest.mark.parametrize("spelled", [str.upper, str.title, str.swapcase, str.capitalize])
+@pytest.mark.parametrize("extension", [*EXTENSIONS, ".Nii.gz", ".nii.GZ"])
+def test_extension_in_capitals(tmp_path, extension, spelled):
+    path = tmp_path / f"HEAD{spelled(extension)}"
+    shutil.copy(write(tmp_path / f"a{extension.lower()}"), path)
     volume = read_volume(path)
     np.testing.assert_array_equal(volume.array, ARRAY)
     assert volume.name == "HEAD"
+
+
+def test_mixed_capitals_where_links_are_not_allowed(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    path = write(tmp_path / "a.nii.gz").rename(tmp_path / "a.Nii.gz")
+    np.testing.assert_array_equal(read_volume(path).array, ARRAY)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.float32])

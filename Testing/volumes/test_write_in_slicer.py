@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from HiDiffRefineLib.volumes.labels import Code, Label
+from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.seg_nrrd import terminology_entry
+from HiDiffRefineLib.volumes.volume import Volume, laid_on
 from HiDiffRefineLib.volumes.write import write_segmentation
 from Testing.volumes.samples import ANATOMY, LEFT_KIDNEY, OBLIQUE_LAS, SPLEEN, affine
 
@@ -43,3 +45,17 @@ def test_slicer_sees_the_same_segments(seen_by_slicer, grid):
         assert segment["terminology"] == terminology_entry(label)
         np.testing.assert_allclose(segment["ijk_to_ras"], GRIDS[grid], atol=1e-6)
         assert segment["voxels_kji"] == np.argwhere(labelmap() == label.value).tolist()
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_what_slicer_saves_is_read_as_it_was(in_slicer, tmp_path, grid):
+    path, copy = str(tmp_path / "a.seg.nrrd"), str(tmp_path / "b.seg.nrrd")
+    write_segmentation(path, labelmap(), GRIDS[grid], LABELS)
+    assert in_slicer(Path(__file__).with_name("save_in_slicer.py"), path, copy)["saved"]
+    saved, labels = read_segmentation(copy)
+    assert saved.array.shape < labelmap().shape  # Slicer crops
+    image = Volume(np.zeros(labelmap().shape), GRIDS[grid])
+    assert np.array_equal(laid_on(image, saved), labelmap())
+    for found, label in zip(labels, LABELS, strict=True):
+        assert (found.value, found.name, found.color) == (label.value, label.name, label.color)
+        assert found.tags == f"TerminologyEntry:{terminology_entry(label)}|"

@@ -1,0 +1,179 @@
+"""refine IMAGE MASK: a mask from anywhere, corrected by clicks and scribbles, into a file."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from HiDiffRefineLib.cli.outputs import check_distinct
+from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.cli.report import print_change, print_hints, warn_about_image
+from HiDiffRefineLib.errors import ConfigError, HintError, VolumeError
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.files import read_hints
+from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.hints.rasterize import describe
+from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
+from HiDiffRefineLib.volumes.volume import Volume, laid_on
+from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
+
+DESCRIPTION = """\
+Corrects one segment of a mask by hints, as in a session: one edit after each hint, in the order of the files
+and, in a file, of its points. Each hint holds in the result (where two disagree, the later one), and no voxel
+of another segment changes. An empty MASK starts a structure from the hints.
+Point lists, lines and curves of 3D Slicer (.mrk.json) are positive (this belongs to the segment) or negative
+as a name says with "positive" or "negative": a point's label, else its list's name, else the file's; where
+none does, they are positive. Scribbles painted on a labelmap or .seg.nrrd of any geometry: 1 is positive, 2
+negative, unless the segments' names say it."""
+
+
+def add_to(commands) -> None:
+    """Adds this command to the parser."""
+    parser = commands.add_parser(
+        "refine", help="correct a mask by clicks and scribbles", description=DESCRIPTION
+    )
+    parser.add_argument("image", type=Path, help="NIfTI, NRRD or MHA file, or a folder with one DICOM series")
+    parser.add_argument("mask", type=Path, help="labelmap or .seg.nrrd on the image's voxels, may be empty")
+    parser.add_argument(
+        "--hints", type=Path, nargs="+", required=True, metavar="FILE", help=".mrk.json, or painted labelmap"
+    )
+    parser.add_argument("--output", type=Path, required=True, help=".seg.nrrd for 3D Slicer, or .nii.gz")
+    parser.add_argument(
+        "--bundle",
+        default="refiner-only",
+        help="model whose intensity rule and spacing suit the image (default: the refiner alone, any image)",
+    )
+    parser.add_argument(
+        "--segment", metavar="NAME", help="name or value of the segment to correct, where MASK has several"
+    )
+    parser.add_argument("--steps", type=int, help="reverse steps of an edit (default: the refiner's)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.set_defaults(run=run)
+
+
+def run(options) -> None:
+    """Corrects a mask and writes the result."""
+    from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.inference.models import choose_device
+    from HiDiffRefineLib.inference.pipeline import Pipeline
+
+    check_destination(options.output, SEGMENTATION_EXTENSIONS)
+    check_distinct([options.image, options.mask, *options.hints], [options.output])
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    pipeline.check(options.steps, ["refiner"])
+    volume = read_volume(options.image)
+    pipeline.check_modality(volume)
+    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    mask, labels = read_mask(options.mask, volume)
+    label, labels = choose_label(labels, options.segment, options.mask.name)
+    grid = Grid(volume.array.shape, volume.ijk_to_ras)
+    hints = [hint for path in options.hints for hint in read_hints(path, grid)]
+    started = time.monotonic()
+    corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
+    write_segmentation(options.output, corrected, volume.ijk_to_ras, labels)
+    print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)
+    print_hints(hints, corrected == label.value, grid)
+    print(f"Wrote {options.output.resolve()} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
+    if pipeline.bundle.research_only or pipeline.refiner_bundle.research_only:
+        print("This model is for research use only: see its LICENSE.")
+
+
+def read_mask(path: Path, volume: Volume) -> tuple[np.ndarray, list[Label]]:
+    """A labelmap (k, j, i) on the grid of a volume, and its labels, no two of one name.
+
+    Raises:
+        VolumeError: unreadable, or another geometry.
+    """
+    mask, labels = read_segmentation(path)
+    labelmap = laid_on(volume, mask)
+    if labelmap is None:
+        raise VolumeError(
+            f"{path.name}: The mask has another geometry than the image {volume.name}.",
+            "Resample it onto the image's grid; in 3D Slicer, export the segmentation as a labelmap with the"
+            " image as its reference volume.",
+        )
+    names = Counter(label.name for label in labels)
+    unlike = [
+        replace(label, name=f"{label.name} ({label.value})") if names[label.name] > 1 else label
+        for label in labels
+    ]
+    return labelmap, unlike
+
+
+def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tuple[Label, Sequence[Label]]:
+    """The label that the hints concern, and all labels of the result.
+
+    Args:
+        labels: of the mask; none where it is empty and names nothing.
+        wanted: a name or a value; None where there is no choice.
+        mask: its file's name, for the message.
+
+    Raises:
+        ConfigError: no such label, or several and none chosen.
+    """
+    if not labels:
+        label = nameless_label(1)
+        label = label if wanted is None else replace(label, name=wanted)
+        return label, [label]
+    found = [label for label in labels if wanted in (None, label.name)]
+    found = found or [label for label in labels if wanted == str(label.value)]
+    if len(found) == 1:
+        return found[0], labels
+    names = ", ".join(f"{label.value} {label.name}" for label in labels)
+    if wanted is None:
+        raise ConfigError(f"{mask} has several segments.", f"Choose one with --segment: {names}.")
+    raise ConfigError(f"{mask} has no segment '{wanted}'.", f"Choose one of: {names}.")
+
+
+def correct(
+    pipeline,
+    volume: Volume,
+    mask: np.ndarray,
+    label: Label,
+    labels: Sequence[Label],
+    hints: Sequence[Hint],
+    steps: int | None,
+) -> np.ndarray:
+    """The labelmap (k, j, i) after one edit for each hint.
+
+    Args:
+        mask: labelmap (k, j, i).
+        label: of the segment that the hints concern; the other `labels` are protected.
+
+    Raises:
+        HintError: a hint asks for a voxel of another segment.
+    """
+    from HiDiffRefineLib.session.session import RefinementSession
+
+    session = RefinementSession(volume, pipeline)
+    for other in labels:
+        if other != label:
+            session.set_prior(mask == other.value, other.name)
+    session.set_prior(mask == label.value, label.name)
+    _check_possible(session, hints)
+    with progress_bar() as progress:
+        for n, hint in enumerate(hints):
+            progress(n / len(hints), f"hint {n + 1} of {len(hints)}")
+            session.add_hint(hint)
+            for _ in session.refine(steps):
+                pass
+        progress(1.0, "done")
+    corrected = mask.astype(np.min_scalar_type(max(one.value for one in labels)))
+    corrected[mask == label.value] = 0
+    corrected[session.mask()] = label.value
+    return corrected
+
+
+def _check_possible(session, hints: Sequence[Hint]) -> None:
+    """Refuses a hint that can't hold before the first edit: what is protected stays the same throughout."""
+    for number, hint in enumerate(hints, 1):
+        try:
+            session.add_hint(hint)
+        except HintError as error:
+            raise HintError(f"Hint {number} ({describe(hint)}): {error.message}", error.remedy) from error
+    for _ in hints:
+        session.undo()

@@ -1,0 +1,29 @@
+"""The benchmark of edits runs, and finds each part of an edit."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from HiDiffRefineLib.networks.refiner import BernoulliRefiner
+
+
+def test_every_part_of_an_edit_is_timed(monkeypatch, capsys, small_refiner):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import edit
+
+    settings = {"patch_size_kji": [16, 32, 32], "steps": 2, "chain": {"T": 10, "schedule": "cosine"}}
+    monkeypatch.setattr(edit, "load", lambda device: (BernoulliRefiner(**small_refiner).eval(), settings))
+    monkeypatch.setattr(edit, "matmul_rate", lambda device: 1e12)
+    options = ["--device", "cpu", "--sizes", "32x48x48", "24x24x24", "--radii", "10", "--count", "2"]
+    monkeypatch.setattr(sys, "argv", ["edit.py", *options])
+    edit.main()
+    lines = capsys.readouterr().out.splitlines()
+    (head,) = (line for line in lines if line.startswith("network") and "paste" in line)
+    (row,) = (line for line in lines if line.startswith("eager") and "32x48x48" in line)
+    assert not any("24x24x24" in line for line in lines)  # the ball doesn't fit
+    figures = dict(zip(head.split()[-9:], map(float, row.split()[-9:]), strict=True))
+    assert figures["transfer"] == 0 or torch.cuda.is_available()
+    for part in ("rasterise", "crop", "encode", "steps", "paste"):
+        assert figures[part] > 0
+    assert [line.split()[1] for line in lines[-2:]] == ["encode", "denoise"]

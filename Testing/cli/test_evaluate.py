@@ -1,0 +1,132 @@
+"""evaluate --hints: every start, every way to give hints, with and without a segmentor."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.cli.main import main
+
+
+@pytest.fixture
+def cases(image, tmp_path):
+    """Two cases alike: label 1 is a ball, label 7 a box, of which the masks in priors/ lack a part."""
+    source = sitk.ReadImage(str(image))
+    truth = (sitk.GetArrayFromImage(source) > 250).astype(np.uint8)
+    truth[1:4, 2:8, 2:8] = 7
+    prior = np.where(np.arange(20)[:, None, None] < 11, truth, 0).astype(np.uint8)
+    folder = tmp_path / "cases"
+    for name, array in (("images", None), ("labels", truth), ("priors", prior)):
+        (folder / name).mkdir(parents=True)
+        stored = source if array is None else sitk.GetImageFromArray(array)
+        for case in ("one", "two"):
+            sitk.WriteImage(stored, str(folder / name / f"{case}.nii.gz"))
+    (folder / "dataset.json").write_text('{"labels": {"1": "ball"}}')
+    return folder
+
+
+@pytest.fixture
+def measure(small_models, cases, tmp_path):
+    """(arguments) → exit status and the JSON, None where there is none."""
+
+    def run(*more):
+        file = tmp_path / "figures.json"
+        command = ["evaluate", "--data", str(cases), "--device", "cpu", "--json", str(file), *map(str, more)]
+        status = main(command)
+        return status, json.loads(file.read_text()) if file.exists() else None
+
+    return run
+
+
+def test_the_refiner_alone_corrects_every_label_from_nothing(measure, capsys):
+    status, result = measure("--bundle", "refiner-only", "--hints", 1, "--cases", "two")
+    assert status == 0
+    assert set(result) == {"bundle", "cases", "hints", "hints_setup"}
+    assert (result["bundle"], result["cases"]) == ("refiner-only", ["two"])
+    assert result["hints_setup"] == {
+        "data": "cases", "prior": "empty", "robot": "click", "count": 1, "pairs": 2, "steps": 2,
+        "device": "cpu",
+    }  # fmt: skip
+    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
+    for row in result["hints"].values():
+        assert list(row["dice"]) == ["0", "1"] and row["dice"]["0"] == 0 and row["satisfaction"] == 1
+    told = capsys.readouterr()
+    assert "ball of ideal radius" in told.out and "two.nii.gz label 7" in told.err
+
+
+@pytest.mark.parametrize("bundle, pairs", [("refiner-only", 4), ("hippocampus-mr", 2)])
+def test_masks_from_elsewhere_as_priors(measure, cases, bundle, pairs):
+    more = ("--hints", 1, "--prior", cases / "priors", "--robot", "scribble")
+    status, result = measure("--bundle", bundle, *more)
+    assert status == 0
+    # The ball lacks its upper half, the box nothing; hippocampus-mr knows no label 7.
+    assert result["hints_setup"]["pairs"] == pairs
+    first = result["hints"]["refiner"]["dice"]["0"]
+    assert (first > 0.8) if pairs == 4 else (0.6 < first < 0.8)
+    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner"}
+    assert ("rows" in result) == (bundle != "refiner-only")
+
+
+def test_the_table_without_hints_can_be_left_out(measure, small_models, cases, capsys):
+    more = ("--hints", 1, "--hints-only", "--cases", "one")
+    record = ("--record", small_models / "hippocampus-mr", "--split", "One, unseen.")
+    before = load_bundle(small_models / "hippocampus-mr").settings["validation"]
+    status, result = measure("--bundle", "hippocampus-mr", *more, *record)
+    assert status == 0 and set(result) == {"bundle", "cases", "hints", "hints_setup"}
+    assert result["cases"] == ["one"] and "95 %" not in capsys.readouterr().out
+    settings = load_bundle(small_models / "hippocampus-mr").settings
+    assert settings["validation"] == before
+    assert settings["hints"][0]["commands"][0].endswith("--hints-only")
+
+
+def test_the_number_of_hints_does_not_depend_on_the_prior(measure):
+    for more in (("--prior", "empty"), ("--prior", "segmentor", "--robot", "jitter")):
+        status, result = measure("--bundle", "hippocampus-mr", "--hints", 1, "--cases", "one", *more)
+        assert status == 0 and list(result["hints"]["refiner"]["dice"]) == ["0", "1"]
+        assert result["hints_setup"]["robot"] == ("jitter" if "jitter" in more else "click")
+
+
+def test_figures_are_recorded_with_the_command(measure, small_models, cases):
+    target = small_models / "refiner"
+    more = ("--hints", 1, "--cases", "one", "--record", target, "--split", "One, unseen.")
+    status, result = measure("--bundle", "refiner-only", *more)
+    assert status == 0
+    (table,) = load_bundle(target).settings["hints"]
+    assert table["rows"] == result["hints"] and table["setup"] == result["hints_setup"]
+    assert table["commands"] == [
+        f"python -m HiDiffRefineLib evaluate --bundle refiner-only --data {cases} --cases one --hints 1"
+        " --prior empty --robot click"
+    ]
+    card = (target / "docs/README.md").read_text(encoding="utf-8")
+    assert table["commands"][0] in card and "One, unseen." in card
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--bundle", "refiner-only"), "nothing to measure but hints. Add --hints 10."),
+        (("--bundle", "refiner-only", "--hints", 1, "--prior", "segmentor"), "has no prior of its own"),
+        (("--bundle", "refiner-only", "--hints", 1, "--prior", "nowhere"), "no mask 'one.nii.gz' in nowhere"),
+        (("--bundle", "hippocampus-mr", "--hints-only"), "leaves nothing to measure. Add --hints 10."),
+        (("--bundle", "hippocampus-mr", "--hints", -1), "-1 hints are not possible"),
+        (("--bundle", "hippocampus-mr", "--json", "no/such/f.json"), "its folder does not exist"),
+        (("--bundle", "hippocampus-mr", "--json", "."), "it is a folder"),
+        (("--bundle", "hippocampus-mr", "--record", "nothing", "--split", "x"), "no model bundle 'nothing'"),
+    ],
+)
+def test_bad_wishes_are_refused_before_any_work(measure, monkeypatch, capsys, more, sentence):
+    monkeypatch.setattr("HiDiffRefineLib.evaluation.run.read_case", None)
+    monkeypatch.setattr("HiDiffRefineLib.evaluation.hinted.read_case", None)
+    status, result = measure(*more)
+    error = capsys.readouterr().err
+    assert status == 1 and result is None
+    assert sentence in error and "Traceback" not in error
+
+
+def test_cases_without_labels_are_refused(measure, cases, capsys):
+    for case in ("one", "two"):
+        sitk.WriteImage(sitk.Image(30, 30, 20, sitk.sitkUInt8), str(cases / "labels" / f"{case}.nii.gz"))
+    assert measure("--bundle", "refiner-only", "--hints", 1)[0] == 1
+    assert "no case with a label to correct" in capsys.readouterr().err

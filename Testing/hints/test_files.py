@@ -1,0 +1,91 @@
+"""Hint files of any kind, and which of their hints are positive."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from HiDiffRefineLib.errors import HintError
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.files import read_hints
+from HiDiffRefineLib.hints.markups import sign_of
+from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.volumes.itk import LPS_TO_RAS
+from HiDiffRefineLib.volumes.labels import TISSUE, Label
+from HiDiffRefineLib.volumes.write import write_segmentation
+
+GRID = Grid((6, 8, 10), LPS_TO_RAS)
+
+
+@pytest.mark.parametrize(
+    "name, sign",
+    [
+        ("positive-1", True),
+        ("NegPoints", False),
+        ("my negatives.mrk.json", False),
+        ("PromptPositive", True),
+        ("position", None),
+        ("compost heap", None),
+        ("positive and negative", None),
+        ("F-1", None),
+        ("", None),
+    ],
+)
+def test_signs_in_names(name, sign):
+    assert sign_of(name) is sign
+
+
+@pytest.mark.parametrize(
+    "file, list_name, labels, signs",
+    [
+        ("hints", "", ["F-1", "F-2"], [True, True]),
+        ("negative", "", ["F-1", ""], [False, False]),
+        ("negative", "positive", ["F-1"], [True]),
+        ("negative", "", ["pos-1", "F-2"], [True, False]),
+    ],
+)
+def test_the_nearest_name_decides(tmp_path, file, list_name, labels, signs):
+    points = [{"label": label, "position": [1, 2, 3]} for label in labels]
+    node = {"type": "Fiducial", "name": list_name, "controlPoints": points}
+    path = tmp_path / f"{file}.mrk.json"
+    path.write_text(json.dumps({"markups": [node]}))
+    assert [hint.positive for hint in read_hints(path, GRID)] == signs
+
+
+def save(path, values, names=None):
+    array = np.zeros(GRID.shape_kji, np.uint8)
+    for n, value in enumerate(values):
+        array[2, 3, 2 + n] = value
+    if names:
+        labels = [Label(v, name, (1, 2, 3), TISSUE, TISSUE) for v, name in names.items()]
+        write_segmentation(path, array, GRID.ijk_to_ras, labels)
+    else:
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    return path
+
+
+def test_one_is_positive_and_two_negative(tmp_path):
+    hints = read_hints(save(tmp_path / "paint.nii.gz", [2, 2, 1]), GRID)
+    assert [hint.positive for hint in hints] == [True, False]
+    assert hint_labels(hints, GRID)[2, 3, 2:6].tolist() == [-1, -1, 1, 0]
+
+
+def test_named_segments_decide_over_their_values(tmp_path):
+    path = save(tmp_path / "paint.seg.nrrd", [1, 7], {1: "Negative", 7: "Positive"})
+    assert hint_labels(read_hints(path, GRID), GRID)[2, 3, 2:4].tolist() == [-1, 1]
+    path = save(tmp_path / "paint.seg.nrrd", [1, 2], {1: "Segment_1", 2: "Segment_2"})
+    assert hint_labels(read_hints(path, GRID), GRID)[2, 3, 2:4].tolist() == [1, -1]
+
+
+def test_other_values_are_refused(tmp_path):
+    with pytest.raises(HintError, match="The value 3 says neither positive nor negative"):
+        read_hints(save(tmp_path / "paint.nrrd", [1, 3]), GRID)
+
+
+def test_a_scribble_cropped_to_its_slice(tmp_path):
+    thin = sitk.GetImageFromArray(np.ones((1, 1, 3), np.uint8))
+    thin.SetOrigin((2, 3, 4))
+    sitk.WriteImage(thin, str(tmp_path / "paint.nrrd"))
+    (paint,) = read_hints(tmp_path / "paint.nrrd", GRID)
+    assert hint_labels([paint], GRID)[4, 3].tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]

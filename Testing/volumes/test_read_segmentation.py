@@ -1,0 +1,52 @@
+"""What a .seg.nrrd says of its segments survives reading and writing, and bad headers harm nothing."""
+
+import numpy as np
+import SimpleITK as sitk
+
+from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.volumes.labels import TISSUE, Code
+from HiDiffRefineLib.volumes.read import read_segmentation
+from HiDiffRefineLib.volumes.seg_nrrd import labels_in, terminology_entry
+from HiDiffRefineLib.volumes.write import write_segmentation
+
+LABELS = load_bundle("abdomen-ct").labels
+
+
+def test_names_colours_and_codes_come_back(tmp_path):
+    labelmap = np.zeros((4, 5, 6), np.uint8)
+    labelmap[1, 2, 3] = 6
+    write_segmentation(tmp_path / "a.seg.nrrd", labelmap, np.eye(4), LABELS)
+    volume, labels = read_segmentation(tmp_path / "a.seg.nrrd")
+    assert np.array_equal(volume.array, labelmap)
+    for found, label in zip(labels, LABELS, strict=True):
+        assert (found.value, found.name, found.color) == (label.value, label.name, label.color)
+        assert (found.category, found.type, found.modifier) == (label.category, label.type, label.modifier)
+        assert found.tags == f"TerminologyEntry:{terminology_entry(label)}|"
+    write_segmentation(tmp_path / "b.seg.nrrd", labelmap, np.eye(4), labels)
+    assert read_segmentation(tmp_path / "b.seg.nrrd")[1] == labels
+
+
+def test_values_without_a_name_get_one(tmp_path):
+    labelmap = np.zeros((4, 5, 6), np.uint8)
+    labelmap[1, 2, 3], labelmap[1, 2, 4] = 2, 7
+    sitk.WriteImage(sitk.GetImageFromArray(labelmap), str(tmp_path / "a.nii.gz"))
+    labels = read_segmentation(tmp_path / "a.nii.gz")[1]
+    assert [(label.value, label.name, label.type) for label in labels] == [
+        (2, "label 2", TISSUE),
+        (7, "label 7", TISSUE),
+    ]
+    assert labels[0].color != labels[1].color
+
+
+def test_headers_that_say_little():
+    (bare,) = labels_in({"Segment0_ID": "Segment_1", "Segment_Name": "not a segment's"})
+    assert (bare.value, bare.name, bare.color, bare.type) == (1, "Segment_1", (128, 128, 128), TISSUE)
+    fields = {
+        "Segment0_Color": "nan 1 1",
+        "Segment0_LabelValue": "-3",
+        "Segment0_Tags": "TerminologyEntry:x~y|",
+    }
+    (odd,) = labels_in(fields)
+    assert (odd.value, odd.color, odd.category) == (1, (128, 128, 128), TISSUE)
+    (side,) = labels_in({"Segment0_Tags": "Other:1|TerminologyEntry:L~A^1^a~B^2^b~C^3^c~R~^^~^^|"})
+    assert (side.category, side.modifier) == (Code("A", "1", "a"), Code("C", "3", "c"))
