@@ -17,7 +17,7 @@ from HiDiffRefineLib.inference.hint_channels import (
 )
 
 # Deep in the error, anywhere in it, at its border.
-CLICK_PLACES, CLICK_SHARES = ("deep", "anywhere", "border"), (0.6, 0.2, 0.2)
+CLICK_PLACES, CLICK_SHARES = ("deep", "anywhere", "border"), (0.75, 0.15, 0.1)
 SCRIBBLE_SHARE = 0.3
 # Erosions after which deeper is no different.
 DEEPEST = 16
