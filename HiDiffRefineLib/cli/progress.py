@@ -10,9 +10,8 @@ from tqdm import tqdm
 def progress_bar() -> Iterator[Callable[[float, str], None]]:
     """Shows a bar on stderr; call what it gives with the share done (0…1) and a few words."""
     layout = "{desc:<32} {percentage:3.0f} % |{bar}| {elapsed}, {remaining} left"
-    # No smoothing: parts of unlike length are better foretold by all the time spent so far. Without miniters
-    # the bar would skip reports as it sees fit.
-    with tqdm(total=100, bar_format=layout, smoothing=0, miniters=0) as bar:
+    # No smoothing: parts of unlike length are better foretold by all the time spent so far.
+    with tqdm(total=100, bar_format=layout, smoothing=0) as bar:
 
         def report(share: float, what: str) -> None:
             bar.set_description_str(what, refresh=False)
