@@ -5,10 +5,10 @@ import os
 import sys
 
 from HiDiffRefineLib import __version__
-from HiDiffRefineLib.cli import bundles, evaluate, refine, segment, train
+from HiDiffRefineLib.cli import bundles, calibrate, evaluate, refine, segment, train
 from HiDiffRefineLib.errors import HiDiffRefineError
 
-COMMANDS = (bundles, segment, refine, evaluate, train)
+COMMANDS = (bundles, segment, refine, evaluate, calibrate, train)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability, whole_probability
+from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
 from HiDiffRefineLib.inference.refiner import Region, plain_refinement, reverse_steps
 from HiDiffRefineLib.volumes.read import title
@@ -47,11 +47,10 @@ def evaluate(
         progress(n / len(files), file)
         volume, truth = read_case(folder, file)
         whole = partial(whole_probability, shape_kji=truth.shape)
-        for row, (maps, doubt, seconds) in answers(pipeline, pipeline.scan(volume), steps).items():
+        for row, (maps, means, seconds) in answers(pipeline, pipeline.scan(volume), steps).items():
             figures = case_row(
                 compose(maps, truth.shape),
-                partial(whole, maps),
-                partial(whole, doubt) if doubt else None,
+                partial(whole, means or maps),
                 truth,
                 pipeline.bundle.labels,
                 volume.spacing_kji,
@@ -63,10 +62,9 @@ def evaluate(
 
 
 def answers(pipeline: Pipeline, scan: Scan, steps: int) -> dict[str, tuple[list, list, float]]:
-    """Each row's probabilities of the labels, uncertainty maps and seconds.
+    """Each row's probabilities of the labels, what its uncertainty comes from if not from these, and seconds.
 
-    The refiner's uncertainty is 1 − |2m − 1| of the mean m of `SAMPLES` chains; other rows have no map of
-    their own, since theirs follows from the probability.
+    The refiner's uncertainty comes from the mean of `SAMPLES` chains, tempered as the user sees it.
     """
     started = time.monotonic()
     prior = pipeline.prior(scan)
@@ -78,18 +76,18 @@ def answers(pipeline: Pipeline, scan: Scan, steps: int) -> dict[str, tuple[list,
             continue
         region = pipeline.region(scan, prior, label.value)
         refined = {} if region is None else _refinements(pipeline, region, steps)
-        for row, (maps, doubt, seconds) in rows.items():
+        for row, (maps, means, seconds) in rows.items():
             answer, mean, spent = refined.get(row, (None, None, 0.0))
-            rows[row] = (maps, doubt, seconds + spent)
+            rows[row] = (maps, means, seconds + spent)
             on_grid = partial(label_probability, prior, label.value, scan.grid, region)
             maps.append(unrefined if answer is None else on_grid(answer))
             if row == "refiner":
-                doubt.append(_doubt(unrefined if mean is None else on_grid(mean)))
+                means.append(unrefined if mean is None else _tempered(on_grid(mean), pipeline.temperature))
     return rows
 
 
-def _doubt(found: LabelProbability) -> LabelProbability:
-    return LabelProbability(found.label, found.box, 1 - np.abs(2 * found.probability - 1))
+def _tempered(found: LabelProbability, temperature: float) -> LabelProbability:
+    return LabelProbability(found.label, found.box, tempered(found.probability, temperature))
 
 
 def _refinements(

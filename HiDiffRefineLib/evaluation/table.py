@@ -30,7 +30,6 @@ ROWS = {
 def case_row(
     labelmap: np.ndarray,
     probabilities: Callable[[int], np.ndarray],
-    uncertainty: Callable[[int], np.ndarray] | None,
     truth: np.ndarray,
     labels: Sequence[Label],
     spacing_kji: Sequence[float],
@@ -39,14 +38,13 @@ def case_row(
     """The figures of one case in one row.
 
     Dice and distance judge the labelmap; calibration and error detection judge P(label) in the zone within
-    9 mm of the label's true surface, where an error is a voxel with (P ≥ 0.5) ≠ truth.
+    9 mm of the label's true surface, where an error is a voxel with (P ≥ 0.5) ≠ truth and 1 − |2P − 1| is to
+    tell it.
 
     Args:
         labelmap: predicted label values, (k, j, i).
         probabilities: label value → P(label), (k, j, i) in 0…1; called once a label, so that one map at a
             time is in memory.
-        uncertainty: label value → map (k, j, i) that is higher where an error is likelier; None for
-            1 − |2P − 1|.
         truth: true label values, (k, j, i).
         labels: the labels judged.
         spacing_kji: voxel size in mm.
@@ -62,13 +60,12 @@ def case_row(
         predicted, true = labelmap == label.value, truth == label.value
         zone = border_zone(true, spacing_kji)
         p = probabilities(label.value)[zone]
-        doubt = 1 - np.abs(2 * p - 1) if uncertainty is None else uncertainty(label.value)[zone]
         missing = not true.any()
         figures[label.name] = {
             "dice": dice(predicted, true),
             "hd95_mm": hausdorff95_mm(predicted, true, spacing_kji),
             "ece": expected_calibration_error(p, true[zone]),
-            "error_auroc": auroc(doubt, (p >= 0.5) != true[zone]),
+            "error_auroc": auroc(1 - np.abs(2 * p - 1), (p >= 0.5) != true[zone]),
             "missing": missing,
             "empty": not missing and not predicted.any(),
         }

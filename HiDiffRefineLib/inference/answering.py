@@ -64,6 +64,7 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
             request.steps,
             request.seed,
             protected,
+            request.asked,
         ):
             yield preview
         mask[view.box] = preview.mask
@@ -73,7 +74,7 @@ def _doubt(prepared: Prepared, request: DoubtRequest) -> Doubt:
     pipeline = prepared.pipeline
     pipeline.check(request.steps, ["refiner"])
     segment = _segment(prepared, request.view, request)
-    return doubt_about(segment, request, pipeline.network("refiner"), pipeline.chain)
+    return doubt_about(segment, request, pipeline.network("refiner"), pipeline.chain, pipeline.temperature)
 
 
 def _label_masks(prepared: Prepared, request: SegmentationRequest, progress: Progress) -> list[LabelMask]:

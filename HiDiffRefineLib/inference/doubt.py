@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit, logit
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.geometry.boxes import part_of
@@ -24,9 +25,17 @@ PLACES = 20
 
 
 def doubt_about(
-    segment: Segment, request: DoubtRequest, network: BernoulliRefiner, chain: BernoulliChain
+    segment: Segment,
+    request: DoubtRequest,
+    network: BernoulliRefiner,
+    chain: BernoulliChain,
+    temperature: float,
 ) -> Doubt:
-    """The refiner's doubt about a segment, its current mask and hints given, from chains in one batch."""
+    """The refiner's doubt about a segment, its current mask and hints given, from chains in one batch.
+
+    Args:
+        temperature: see `tempered`.
+    """
     view, hints, device = request.view, request.hints, segment.image.device
     grid = part_of(segment.grid, view.box)
     mask = on_region(torch.from_numpy(view.mask).to(device), grid, view.region)
@@ -36,10 +45,15 @@ def doubt_about(
     probability = torch.where(*clamp_of(hints, view.region, device), probability)
     # Interpolation weights add up to 1 + 2e-7.
     probability = resample(probability, view.region.ijk_to_ras, grid)[0].clamp(0, 1).cpu().numpy()
-    values = 1 - np.abs(2 * probability - 1)
+    values = 1 - np.abs(2 * tempered(probability, temperature) - 1)
     values[hint_labels(hints, grid) != 0] = 0
     values[view.protected] = 0
     return Doubt(grid, view.box, values, doubtful_places(values, grid, PLACES))
+
+
+def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities as frequencies: logits divided by a temperature (Guo et al. 2017, arXiv 1706.04599)."""
+    return expit(logit(probability) / np.float32(temperature))
 
 
 def doubtful_places(doubt: np.ndarray, grid: Grid, count: int) -> np.ndarray:

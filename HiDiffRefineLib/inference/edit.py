@@ -1,7 +1,8 @@
 """One edit: the newest hint's region, the reverse steps there under all hints, and the mask that results.
 
-Its cost depends on the region, not on the volume. Outside the region, in locked voxels, and wherever the
-refiner agrees with the mask as it is, the mask stays as it is to the last voxel.
+Its cost depends on the region, not on the volume. The mask stays as it is to the last voxel outside the
+region, in locked voxels, wherever the refiner agrees with it, and in places that hang together with none of
+the hints to be answered.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import find_objects, label, maximum_filter
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
@@ -25,6 +27,10 @@ from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
 # Voxels at the region's rim that an edit leaves alone: the network sees no context beyond them.
 RIM_KJI = (1, 2, 2)
+# A change answers a hint if one piece of it comes this near. What the refiner would change elsewhere nobody
+# has asked for, and half of it is wrong: in 25 organs of two CTs the first hint lowered Dice in 52 % of them
+# with such changes and in 28 % without, and mean Dice was .003 higher without.
+LINK_MM = 4.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ def edit_steps(
     steps: int,
     seed: int,
     locked: np.ndarray | None = None,
+    asked: int = 1,
 ) -> Iterator[Preview]:
     """The mask after each reverse step of an edit.
 
@@ -65,6 +72,7 @@ def edit_steps(
         steps: number of reverse steps.
         seed: fixes the result on a device.
         locked: bool (k, j, i), native voxels that must stay.
+        asked: how many of the newest hints are to be answered.
     """
     device = segment.image.device
     box = voxel_box(segment.grid, region.bounds_ras())
@@ -79,7 +87,8 @@ def edit_steps(
     before = on_region(old, native, region)
     for probability in answers(network, chain, segment, before, hints, region, steps, seed):
         unclamped = start.copy()
-        touched = native_answer(probability, before, region, old, native)
+        changed = linked(((probability > 0.5) != (before > 0.5))[0].cpu().numpy(), hints[-asked:], region)
+        touched = native_answer(probability, changed, region, old, native)
         if touched is not None:
             part, found = touched
             np.copyto(unclamped[part], found, where=free[part])
@@ -88,21 +97,44 @@ def edit_steps(
         yield Preview(box, result, unclamped)
 
 
+def linked(changed: np.ndarray, hints: Sequence[Hint], grid: Grid) -> np.ndarray:
+    """Those pieces (26-connected) of a change that come within `LINK_MM` of a hint, along each axis.
+
+    Args:
+        changed: bool (k, j, i).
+        grid: where it is.
+
+    Returns:
+        bool of that shape.
+    """
+    boxes = find_objects(changed.view(np.uint8))
+    if not boxes:
+        return changed
+    reach = np.ceil(LINK_MM / grid.spacing_kji).astype(int)
+    box = tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(boxes[0], reach, strict=True))
+    near = maximum_filter(hint_labels(hints, grid)[box] != 0, 2 * reach + 1, mode="constant")
+    pieces, _ = label(changed[box], np.ones((3, 3, 3)))
+    kept = np.zeros_like(changed)
+    kept[box] = np.isin(pieces, np.setdiff1d(pieces[near], 0))
+    return kept
+
+
 def native_answer(
-    probability: torch.Tensor, before: torch.Tensor, region: Grid, old: torch.Tensor, native: Grid
+    probability: torch.Tensor, changed: np.ndarray, region: Grid, old: torch.Tensor, native: Grid
 ) -> tuple[tuple[slice, slice, slice], np.ndarray] | None:
-    """What an answer says on the native grid; where it agrees with the mask, that keeps its fine border.
+    """What an answer says on the native grid, where the mask changes; elsewhere that keeps its fine border.
 
     Args:
         probability: (1, k, j, i) the answer, on the region's grid.
-        before: (1, k, j, i) the mask there, 0. and 1.
+        changed: bool (k, j, i) where it may differ from the mask there.
         old: bool (k, j, i), the mask on the native grid.
 
     Returns:
         slices (k, j, i) of the native grid beyond which nothing changes, and the mask there, bool of their
         shape; None if nothing changes at all.
     """
-    touched = F.max_pool3d(((probability > 0.5) != (before > 0.5)).float()[None], 3, 1, 1)[0]
+    touched = torch.from_numpy(changed).to(probability)[None]
+    touched = F.max_pool3d(touched[None], 3, 1, 1)[0]
     for axis, rim in enumerate(RIM_KJI, start=1):
         touched.narrow(axis, 0, rim).zero_()
         touched.narrow(axis, touched.shape[axis] - rim, rim).zero_()

@@ -50,6 +50,7 @@ class EditRequest:
         rois: where the segmentor looked; none for the whole volume.
         steps: reverse steps in each region.
         seed: fixes the result on a device.
+        asked: how many of the newest hints are to be answered.
     """
 
     views: tuple[View, ...]
@@ -58,6 +59,7 @@ class EditRequest:
     rois: tuple[RegionOfInterest, ...]
     steps: int
     seed: int
+    asked: int = 1
 
 
 @dataclass(frozen=True, eq=False)

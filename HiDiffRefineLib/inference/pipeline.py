@@ -70,6 +70,11 @@ class Pipeline:
         settings = self.refiner_bundle.settings["chain"]
         return BernoulliChain(settings["T"], settings["schedule"])
 
+    @property
+    def temperature(self) -> float:
+        """Of the refiner's uncertainty, see `doubt.tempered`."""
+        return self.refiner_bundle.settings.get("temperature", 1.0)
+
     def network(self, key: str) -> torch.nn.Module:
         """The network "segmentor", "refiner" or "plain_refiner"."""
         if key not in self._networks:

@@ -48,7 +48,8 @@ def edit_request(engine: Engine, state: State, name: str, steps: int) -> EditReq
     """
     layer = state.layers[name]
     views = tuple(_view(region, state, name) for region in edit_regions(layer, state.grid, engine))
-    return EditRequest(views, layer.told.hints, layer.label, layer.rois, steps, SEED)
+    asked = len(layer.told.pending) or 1
+    return EditRequest(views, layer.told.hints, layer.label, layer.rois, steps, SEED, asked)
 
 
 def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtRequest:

@@ -52,8 +52,7 @@ def test_the_refiner_alone_corrects_every_label_from_nothing(measure, capsys):
     assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
     for row in result["hints"].values():
         assert list(row["dice"]) == ["0", "1"] and row["dice"]["0"] == 0 and row["satisfaction"] == 1
-    told = capsys.readouterr()
-    assert "ball of ideal radius" in told.out and "two.nii.gz label 7" in told.err
+    assert "ball of ideal radius" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("bundle, pairs", [("refiner-only", 4), ("hippocampus-mr", 2)])

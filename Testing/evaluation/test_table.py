@@ -28,11 +28,11 @@ def labelmap(liver: bool, spleen: bool) -> np.ndarray:
     return labels
 
 
-def judge(prediction, truth, uncertainty=None, probability=0.9, seconds=2.0):
+def judge(prediction, truth, probability=0.9, seconds=2.0):
     def probabilities(value):
-        return np.where(prediction == value, np.float32(probability), np.float32(1 - probability))
+        return np.where(prediction == value, np.float32(probability), np.float32(1) - probability)
 
-    return case_row(prediction, probabilities, uncertainty, truth, (LIVER, SPLEEN), SPACING_KJI, seconds)
+    return case_row(prediction, probabilities, truth, (LIVER, SPLEEN), SPACING_KJI, seconds)
 
 
 def test_a_perfect_case():
@@ -62,12 +62,12 @@ def test_uncertainty_is_judged_by_the_errors_it_finds():
     truth = labelmap(True, True)
     prediction = truth.copy()
     prediction[1, 1:3, 1:3] = 0  # half of the liver
-    wrong = (prediction != truth).astype(np.float32)
-    for uncertainty, expected in ((wrong, 1.0), (1 - wrong, 0.0)):
-        found = judge(prediction, truth, lambda value, map=uncertainty: map)["labels"]["liver"]["error_auroc"]
+    wrong = prediction != truth
+    # Sure everywhere but where it is wrong, and the other way round (all exact floats).
+    for right, wrong_there, expected in ((1.0, 0.75, 1.0), (0.75, 1.0, 0.0), (0.75, 0.75, 0.5)):
+        probability = np.where(wrong, np.float32(wrong_there), np.float32(right))
+        found = judge(prediction, truth, probability)["labels"]["liver"]["error_auroc"]
         assert found == expected
-    # Without a map it is that of the probability, here the same everywhere (.75 and .25 are exact floats).
-    assert judge(prediction, truth, probability=0.75)["labels"]["liver"]["error_auroc"] == 0.5
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps, native_answer, on_region
+from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps, linked, native_answer, on_region
 from HiDiffRefineLib.inference.hint_channels import (
     HINT_CHANNELS,
     NEGATIVE_CLICK,
@@ -122,7 +122,8 @@ def test_looking_only_at_what_moves_changes_not_a_voxel(situation, seed):
     place = (0, *(slice(a, b) for a, b in zip(low, high, strict=True)))
     probability = before.clone()
     probability[place] = torch.from_numpy(rng.random(high - low).astype(np.float32))
-    answer = native_answer(probability, before, region, torch.from_numpy(old), native)
+    changed = ((probability > 0.5) != (before > 0.5))[0].numpy()
+    answer = native_answer(probability, changed, region, torch.from_numpy(old), native)
     found = old.copy()
     if answer is not None:
         found[answer[0]] = answer[1]
@@ -181,3 +182,48 @@ def test_channels_show_the_newest_of_two_that_disagree():
     shown = hint_channels([Scribble(line, False, 1), Click(here, True)], grid)
     assert shown[0, POSITIVE_CLICK, 4, 4, 4] == 1 and shown[0, NEGATIVE_SCRIBBLE, 4, 4, 4] == 0
     assert shown[0, POSITIVE_CLICK, 4, 4, 6] == pytest.approx(np.exp(-0.5))
+
+
+def test_only_what_hangs_together_with_a_hint_changes():
+    grid = centered_grid((0, 0, 0), (8, 40, 40), (4, 1, 1))
+    changed = np.zeros(grid.shape_kji, bool)
+    changed[2:6, 4:12, 4:12] = True  # holds the click
+    changed[6, 12, 12] = True  # meets it at a corner
+    changed[1, 20:30, 20:30] = True  # 4 mm below the stroke
+    changed[4, 20, 30:36] = True  # far from both
+    asked = changed.copy()
+    asked[4, 20, 30:36] = False
+    corner_ras = grid.ijk_to_ras[:3, 3]
+    click = Click(corner_ras + np.array([8.0, 8, 4 * 4]), True)
+    stroke = Scribble(corner_ras + np.array([[22.0, 22, 8], [26, 26, 8]]), False, 1)
+    assert np.array_equal(linked(changed, [click, stroke], grid), asked)
+    asked[1] = False
+    assert np.array_equal(linked(changed, [click], grid), asked)
+    far = Click(corner_ras + np.array([39.0, 0, 28]), True)
+    assert not linked(changed, [far], grid).any() and not linked(0 * changed > 0, [click], grid).any()
+
+
+def test_every_pending_hint_is_answered_and_older_ones_only_hold():
+    class Filling(torch.nn.Module):
+        """Finds a ball around every positive click."""
+
+        def encode(self, condition):
+            return [F.max_pool3d(condition[:, 4:5], (3, 5, 5), 1, (1, 2, 2))]
+
+        def denoise(self, state, prior, share, features):
+            return 20 * (features[0] - 0.5)
+
+    grid = Grid((16, 60, 60), np.diag([1.0, 1.0, 2.0, 1.0]))
+    nothing = np.zeros(grid.shape_kji, bool)
+    prior = Prior(torch.zeros((2, *grid.shape_kji)).half(), grid)
+    segment = Segment(torch.rand(1, *grid.shape_kji), grid, prior, 1)
+    clicks = [Click(np.array([i, 30.0, 16]), True) for i in (18.0, 30.0, 42.0)]
+    region = centered_grid((30, 30, 16), (16, 48, 48), (2, 1, 1))
+    sizes = []
+    for asked in (1, 2, 3):
+        *_, last = edit_steps(Filling(), CHAIN, segment, nothing, clicks, region, 1, 0, asked=asked)
+        found = nothing.copy()
+        found[last.box] = last.mask
+        sizes.append([int(found[8, :, i - 3 : i + 4].sum()) for i in (18, 30, 42)])
+    (one, _, three), (_, two, _), all_of_them = sizes
+    assert one == 1 and three > 9 and two > 9 and min(all_of_them) > 9

@@ -1,0 +1,91 @@
+"""The temperature that makes the refiner's uncertainty honest, from cases with known labels."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import xlogy
+
+from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.evaluation.cases import find_cases, read_case
+from HiDiffRefineLib.evaluation.metrics import border_zone, expected_calibration_error
+from HiDiffRefineLib.evaluation.run import SAMPLES
+from HiDiffRefineLib.inference.compose import label_probability, whole_probability
+from HiDiffRefineLib.inference.doubt import tempered
+from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.inference.refiner import reverse_steps
+
+# A label's voxels near the border are looked at up to this number: a liver must not outvote a gland.
+VOXELS = 20_000
+# Coldest and hottest.
+RANGE = (0.2, 10.0)
+
+
+def calibrate(
+    pipeline: Pipeline,
+    folder: Path,
+    names: Sequence[str] = (),
+    progress: Callable[[float, str], None] = lambda share, what: None,
+) -> dict:
+    """The best temperature for the mean of the refiner's chains near the borders of all labels.
+
+    Args:
+        folder: holds images/ and labels/ with the same file names.
+        names: only these cases (file names without extension).
+
+    Returns:
+        {"temperature", "ece_before", "ece_after"}: means over the labels of all cases.
+
+    Raises:
+        VolumeError: no label's border is there to look at. Others: as `evaluate`.
+    """
+    files = find_cases(folder, names)
+    steps = pipeline.check(None, ("segmentor", "refiner"))
+    rng = np.random.default_rng(0)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for n, file in enumerate(files):
+        progress(n / len(files), file)
+        volume, truth = read_case(folder, file)
+        scan = pipeline.scan(volume)
+        prior = pipeline.prior(scan)
+        for label in pipeline.bundle.labels:
+            region = pipeline.region(scan, prior, label.value)
+            zone = np.flatnonzero(border_zone(truth == label.value, volume.spacing_kji))
+            if region is None or not len(zone):
+                continue
+            network, chain = pipeline.network("refiner"), pipeline.chain
+            *_, mean = reverse_steps(network, chain, region, steps, seed=1, samples=SAMPLES)
+            shown = label_probability(prior, label.value, scan.grid, region, mean)
+            zone = rng.choice(zone, min(len(zone), VOXELS), replace=False)
+            found.append(
+                (
+                    whole_probability([shown], label.value, truth.shape).ravel()[zone],
+                    truth.ravel()[zone] == label.value,
+                )
+            )
+    progress(1.0, "done")
+    if not found:
+        raise VolumeError("No label of the model is in these cases.", "Choose cases that show some.")
+    best = fit_temperature(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    return {
+        "temperature": best,
+        "ece_before": float(np.mean([expected_calibration_error(p, y) for p, y in found])),
+        "ece_after": float(np.mean([expected_calibration_error(tempered(p, best), y) for p, y in found])),
+    }
+
+
+def fit_temperature(probability: np.ndarray, truth: np.ndarray) -> float:
+    """The temperature of least mean negative log-likelihood (Guo et al. 2017, arXiv 1706.04599).
+
+    Args:
+        probability: P(truth), any shape.
+        truth: bool of that shape.
+    """
+    p = np.clip(np.asarray(probability, float), 1e-4, 1 - 1e-4)
+
+    def loss(log_temperature: float) -> float:
+        q = tempered(p, np.exp(log_temperature))
+        return -float(np.mean(xlogy(truth, q) + xlogy(~truth, 1 - q)))
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log(RANGE), method="bounded").x))
