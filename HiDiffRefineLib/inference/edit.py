@@ -107,15 +107,21 @@ def linked(changed: np.ndarray, hints: Sequence[Hint], grid: Grid) -> np.ndarray
     Returns:
         bool of that shape.
     """
-    boxes = find_objects(changed.view(np.uint8))
-    if not boxes:
-        return changed
-    reach = np.ceil(LINK_MM / grid.spacing_kji).astype(int)
-    box = tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(boxes[0], reach, strict=True))
-    near = maximum_filter(hint_labels(hints, grid)[box] != 0, 2 * reach + 1, mode="constant")
-    pieces, _ = label(changed[box], np.ones((3, 3, 3)))
+    boxes, (hinted_kji, _) = find_objects(changed.view(np.uint8)), hint_values(hints, grid)
     kept = np.zeros_like(changed)
-    kept[box] = np.isin(pieces, np.setdiff1d(pieces[near], 0))
+    if not boxes or not len(hinted_kji):
+        return kept
+    box, pieces = boxes[0], np.zeros(changed.shape, np.int32)
+    count = label(changed[box], np.ones((3, 3, 3)), output=pieces[box])
+    reach = np.ceil(LINK_MM / grid.spacing_kji).astype(int)
+    low, high = np.maximum(hinted_kji.min(0) - reach, 0), hinted_kji.max(0) + reach + 1
+    around = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    near = np.zeros(pieces[around].shape, bool)
+    near[tuple((hinted_kji - low).T)] = True
+    linked_to = np.zeros(count + 1, bool)
+    linked_to[pieces[around][maximum_filter(near, 2 * reach + 1, mode="constant")]] = True
+    linked_to[0] = False
+    kept[box] = linked_to[pieces[box]]
     return kept
 
 
