@@ -4,11 +4,13 @@ import numpy as np
 import torch
 
 from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.evaluation.metrics import dice
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
-from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.geometry.sampling import resample, resample_labelmap
 from HiDiffRefineLib.inference.regions import ZOOM, region_grid
-from HiDiffRefineLib.inference.segmentor import prior_of_labels
+from HiDiffRefineLib.inference.segmentor import Prior, prior_of_labels
+from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.corruption import CORRUPTED_SHARE, corrupt, displacement
 from HiDiffRefineLib.training.patches import LoadedCase, Patches, label_places, random_linear, random_warp
 
@@ -18,6 +20,8 @@ WARPED_SHARE = 0.5
 LOCAL_SHARE = 0.4
 # Shares of samples whose prior is empty (only a hint says what is wanted), or takes in a neighbour too.
 EMPTY_SHARE, MERGED_SHARE = 0.2, 0.05
+# An object is drawn with a weight of this and 1 - Dice of its prior: a liver at .96 has little to teach.
+SURE_WEIGHT = 0.2
 # Share of samples that know of no other segment, as where a user brings a single mask.
 ALONE_SHARE = 0.3
 
@@ -26,8 +30,9 @@ class RefinerPatches(Patches):
     """Samples (image, prior, others, truth), each (1, k, j, i), around one object at a time.
 
     Args:
-        sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels. Where the
-            prior is None, the truth stands in for a mask from elsewhere, always corrupted.
+        sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels, an object by
+            its prior's error. Where the prior is None, the truth stands in for a mask from elsewhere, always
+            corrupted.
         patch_kji: of the refiner. seed: of everything random.
     """
 
@@ -51,7 +56,8 @@ class RefinerPatches(Patches):
                     if label in places and mask.any()
                 }
                 if bounds:
-                    loaded.append((LoadedCase(case), prior, bounds, places, foreign))
+                    errors = _errors(case, prior, bounds)
+                    loaded.append((LoadedCase(case), prior, bounds, places, foreign, errors))
             if not loaded:
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)
@@ -62,8 +68,9 @@ class RefinerPatches(Patches):
         """One augmented image, the prior as it may be met, other segments and truth, each (1, k, j, i)."""
         rng = self.rng
         loaded = self.sets[rng.choice(len(self.sets), p=self.shares)]
-        case, prior, bounds, places, foreign = loaded[rng.integers(len(loaded))]
-        label = int(rng.choice(list(bounds)))
+        case, prior, bounds, places, foreign, errors = loaded[rng.integers(len(loaded))]
+        weights = np.array([SURE_WEIGHT + errors[label] for label in bounds])
+        label = int(rng.choice(list(bounds), p=weights / weights.sum()))
         center, spacing_kji = self._view(bounds[label], places[label], prior.grid.spacing_kji)
         linear = random_linear(rng, mirror=True)
         grid = centered_grid(center, self.patch_kji, spacing_kji, linear)
@@ -98,3 +105,10 @@ class RefinerPatches(Patches):
         spacing_kji = finest_kji + self.rng.random() * (whole.spacing_kji - finest_kji)
         place = places_ras[self.rng.integers(len(places_ras))]
         return place + self.rng.uniform(-12, 12, 3) * spacing_kji[::-1], spacing_kji
+
+
+def _errors(case: Case, prior: Prior, labels) -> dict[int, float]:
+    """Label → 1 - Dice of the prior's mask, on the prior's grid."""
+    truth = resample_labelmap(case.labels, case.ijk_to_ras, prior.grid)
+    masks = (prior.probabilities > 0.5).numpy()
+    return {label: 1 - dice(masks[label], truth == label) for label in labels}

@@ -81,7 +81,8 @@ def give_hint(hints: Hints, mask: torch.Tensor, truth: torch.Tensor, rng: np.ran
         target = hints.channels[sample, channel - int(positive[sample])]
         torch.maximum(target, drawn[sample, 0], out=target)
     held = (held > 0) & given
-    hints.clamped |= held
+    # Not in place: answers to earlier hints may still have their gradients to give.
+    hints.clamped = hints.clamped | held
     hints.value = torch.where(held, positive.view(-1, 1, 1, 1, 1).float(), hints.value)
     hints.near = torch.where(given, torch.maximum(hints.near, near), hints.near)
 

@@ -69,6 +69,21 @@ def test_a_displaced_prior_lies_elsewhere_by_that_much(make_patches, monkeypatch
     assert 3 <= moved <= 17
 
 
+def test_objects_with_poor_priors_are_drawn_more_often(make_patches, monkeypatch):
+    patches = make_patches()
+    for *_, errors in patches.sets[0]:
+        assert all(error < 0.15 for error in errors.values())
+        errors.update(dict.fromkeys(errors, 0.0) | {1: 0.6})
+    drawn = []
+    monkeypatch.setattr(patches, "_view", lambda bounds, *more: drawn.append(bounds) or 1 / 0)
+    for _ in range(400):
+        with pytest.raises(ZeroDivisionError):
+            patches.draw()
+    first = [any(bounds is loaded[2][1] for loaded in patches.sets[0]) for bounds in drawn]
+    others = len(patches.sets[0][0][2]) - 1
+    assert np.mean(first) == pytest.approx(0.8 / (0.8 + 0.2 * others), abs=0.08)
+
+
 def test_corruption_reaches_prior_and_nothing_else(make_patches):
     torch.manual_seed(0)
     patches = make_patches(corrupted=1.0)
@@ -107,7 +122,7 @@ def test_a_merged_prior_takes_in_a_neighbour(make_patches, monkeypatch):
 def test_a_local_view_shows_a_part_of_the_object_at_any_spacing(make_patches, monkeypatch):
     patches = make_patches()
     monkeypatch.setattr(refiner_patches, "LOCAL_SHARE", 1.0)
-    _, prior, bounds, places, _ = patches.sets[0][0]
+    _, prior, bounds, places, *_ = patches.sets[0][0]
     spacing = np.array([2, 1.2, 1.0])
     views = [patches._view(bounds[1] * 5, places[1], spacing) for _ in range(50)]
     whole = refiner_patches.region_grid(bounds[1] * 5, spacing, PATCH)
