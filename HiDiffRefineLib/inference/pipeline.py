@@ -17,6 +17,7 @@ from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.checks import check_segmentor, checked_steps
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
+from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.models import load_network
 from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_region
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -160,11 +161,13 @@ class Pipeline:
         return intensity_range(values, rule)
 
     def prior(self, scan: Scan, progress: Callable[[float], None] = lambda share: None) -> Prior:
-        """The segmentor's class probabilities on the working grid."""
+        """The segmentor's class probabilities on the working grid, without islands."""
         grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
         network, labels = self.network("segmentor"), len(self.bundle.labels) + 1
         patch = self.bundle.patch_size_kji
-        return run_segmentor(network, scan.image, scan.grid.ijk_to_ras, grid, patch, labels, progress)
+        prior = run_segmentor(network, scan.image, scan.grid.ijk_to_ras, grid, patch, labels, progress)
+        remove_islands(prior.probabilities)
+        return prior
 
     def region(self, scan: Scan, prior: Prior, label: int) -> Region | None:
         """Where a label is refined; None where the prior has none of it."""
