@@ -8,7 +8,10 @@ import json
 import os
 import runpy
 import sys
+from pathlib import Path
 
+# The tree that the tests are of, whatever is installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.pop("DISPLAY", None)
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 

@@ -1,0 +1,286 @@
+"""An editing session on nodes: the session computes, the nodes show and save, and each follows the other."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import vtk
+
+from HiDiffRefineLib.inference.messages import Preview, Progress
+from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.scene import segmentation_nodes as segmentations
+from HiDiffRefineLib.scene.external_edits import ExternalEdits
+from HiDiffRefineLib.scene.hint_nodes import (
+    HintNodes,
+    drop_new_points,
+    make_room,
+    new_hints,
+    saved_hints,
+    show_hints,
+)
+from HiDiffRefineLib.scene.labelmaps import Box, within
+from HiDiffRefineLib.scene.observers import Observers
+from HiDiffRefineLib.scene.segment_writer import SegmentWriter
+from HiDiffRefineLib.scene.volume_nodes import volume_of
+from HiDiffRefineLib.session.engine import Models
+from HiDiffRefineLib.session.session import RefinementSession
+from HiDiffRefineLib.session.steps import AnyStep, Step
+
+
+class SceneSession:
+    """Segments of a segmentation node, corrected by hints from point lists and strokes.
+
+    The segments are those of the node, by their IDs; the session's names follow. What others do to the nodes
+    is only reported here (`changed`): `syncing` and `take_hints` act on it, once no job is open.
+
+    Args:
+        editor_node: settings of the Segment Editor, whose masking binds edits.
+        changed: called whenever a node changed by other hands. It must do nothing but remember.
+        gone: called when a node of the session is removed, or the image changes: the session must be closed.
+
+    Raises:
+        VolumeError: as `volume_of`; a segmentation of another geometry.
+    """
+
+    def __init__(
+        self,
+        volume_node,
+        segmentation_node,
+        hint_nodes: HintNodes,
+        editor_node,
+        models: Models,
+        journal: Path | None = None,
+        changed: Callable[[], None] = lambda: None,
+        gone: Callable[[], None] = lambda: None,
+    ):
+        self.volume = volume_of(volume_node)
+        self.node, self.hint_nodes = segmentation_node, hint_nodes
+        self.writer = SegmentWriter(editor_node, segmentation_node, volume_node)
+        self.session = RefinementSession(self.volume, models, journal)
+        self.keys: dict[str, int] = {}  # of the session's layers, by segment ID
+        self.external = ExternalEdits(self)
+        self._observers = Observers()
+        self._changed, self._gone = changed, gone
+        self._writing = False
+        for segment_id in segmentations.segment_ids(segmentation_node):
+            self.external.adopt(segment_id)
+            name = self.name_of(segment_id)
+            self.session.recall_hints(name, saved_hints(hint_nodes, segment_id, self.volume))
+        if self.keys:
+            self.select(next(iter(self.keys)))
+        self._observe(volume_node)
+
+    def name_of(self, segment_id: str) -> str | None:
+        """The session's name of a segment; None for one that it does not have."""
+        key = self.keys.get(segment_id)
+        return next((name for name, layer in self.session.state.layers.items() if layer.key == key), None)
+
+    @property
+    def selected(self) -> str | None:
+        """ID of the segment that hints and edits concern."""
+        if self.session.selected is None:
+            return None
+        key = self.session.state.layers[self.session.selected].key
+        return next(segment_id for segment_id, its_key in self.keys.items() if its_key == key)
+
+    def select(self, segment_id: str) -> None:
+        """Directs hints and edits to a segment, and shows its hints."""
+        self.session.select(self.name_of(segment_id))
+        self.writer.editor_node.SetSelectedSegmentID(segment_id)
+        with self._own_writes():
+            make_room(self.hint_nodes, segment_id)
+        self.show_hints()
+
+    def segmenting(self, roi: tuple[RegionOfInterest, ...], progress: Progress) -> Iterator[None]:
+        """Adds the segmentor's segments; None comes while there is nothing new, and between two segments."""
+        with closing(self.session.segmenting(roi, progress)) as job:
+            yield from job
+        labels = self.session.engine.bundle.labels
+        whole = tuple(slice(0, n) for n in self.volume.array.shape)
+        with self._own_writes():
+            ids = segmentations.add_segments(self.node, labels)
+        for segment_id, label in zip(ids, labels, strict=True):
+            mask = self.session.mask(label.name)
+            with self._own_writes(), self.writer.unmasked():
+                self._write(segment_id, whole, np.zeros_like(mask), mask)
+                segmentations.mark(self.node, segment_id, completed=False)
+            self.external.met(segment_id, label.name)
+            yield None
+        # States from before these segments would take them out again.
+        self.writer.logic.ClearUndoState()
+        self.select(ids[0])
+
+    def take_hints(self) -> int:
+        """Gives new points and paint to the selected segment; how many there were.
+
+        Raises:
+            HintError: one that could not hold. It and those after it are removed.
+        """
+        if self.selected is None:
+            return 0
+        hints = new_hints(self.hint_nodes, self.selected, self.session.hints, self.volume)
+        if not hints:
+            return 0
+        try:
+            self.external.apply_masking()
+            for hint in hints:
+                self.session.add_hint(hint)
+        finally:
+            with self._own_writes():
+                drop_new_points(self.hint_nodes)
+            self.show_hints()
+        return len(hints)
+
+    def refining(self, steps: int | None = None) -> Iterator[Preview | None]:
+        """Edits the selected segment by its new hints and shows each preview; see `RefinementSession.refine`.
+
+        One undo step of the session and of the Segment Editor's logic.
+        """
+        segment_id, name = self.selected, self.session.selected
+        self.external.apply_masking()
+        before = self._newest_step()
+        job = self.session.refine(steps, wait=False)
+        shown, boxes = None, []
+        try:
+            for preview in job:
+                if preview is not None:
+                    if shown is None:
+                        shown = self.session.mask(name).copy()
+                        self.writer.save_state()
+                    boxes.append(preview.box)
+                    with self._own_writes():
+                        self._write(segment_id, preview.box, shown[preview.box], preview.mask)
+                    shown[preview.box] = preview.mask
+                yield preview
+        finally:
+            job.close()
+            if shown is not None:
+                step = self._newest_step()
+                if step is before:
+                    self.writer.forget_states()  # an error took the edit back
+                else:
+                    boxes += [block.box for block in step.blocks]
+                    self.writer.edited(step)
+                mask = self.session.mask(name)
+                with self._own_writes():
+                    for box in boxes:
+                        self._write(segment_id, box, shown[box], mask[box])
+                        shown[box] = mask[box]
+                    segmentations.mark(self.node, segment_id, completed=False)
+
+    def undo(self) -> bool:
+        """Takes back the newest edit, hand edit or waiting hint; False if there is none."""
+        step = self._newest_step()
+        return self.session.undo() and self._show_step(step, self.writer.undo)
+
+    def redo(self) -> bool:
+        """Does again what was undone last; False if there is nothing."""
+        undone = self.session.state.undone
+        step = undone[-1] if undone else None
+        return self.session.redo() and self._show_step(step, self.writer.redo)
+
+    def accept(self) -> None:
+        """Marks the selected segment as completed."""
+        with self._own_writes():
+            segmentations.mark(self.node, self.selected, completed=True)
+
+    def syncing(self, lock: bool) -> Iterator[None]:
+        """Takes over what others did to the segments; None comes in between, for a timer to breathe.
+
+        Args:
+            lock: whether voxels edited by hand are locked against later edits.
+        """
+        yield from self.external.taking_over(lock)
+        self.show_hints()
+
+    def show_hints(self) -> None:
+        """Makes the hint nodes show the session's hints."""
+        hints = {}
+        for segment_id in self.keys:
+            name = self.name_of(segment_id)
+            hints[segment_id] = self.session.state.layers[name].told.hints if name else ()
+        with self._own_writes():
+            show_hints(self.hint_nodes, hints, self.selected, self.volume)
+
+    def show_mask(self, segment_id: str, box: Box) -> None:
+        """Makes the node show the session's mask in a box, whatever masking says."""
+        found = segmentations.segment_mask(self.node, segment_id, self.volume)
+        after = self.session.mask(self.name_of(segment_id))[box]
+        with self._own_writes(), self.writer.unmasked():
+            self._write(segment_id, box, within(found, box), after)
+
+    def close(self) -> None:
+        """Ends the session, and observes nothing any more."""
+        self._observers.release()
+        self.session.close()
+
+    def _write(self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray) -> None:
+        to_local = segmentations.ijk_to_local(self.node, self.volume)
+        self.writer.write(segment_id, box, before, after, to_local)
+
+    def _show_step(self, step: AnyStep, native: Callable[[AnyStep], None]) -> bool:
+        """Makes the nodes follow a step that the session went, back or forth."""
+        if isinstance(step, Step):
+            segment_id = next(segment_id for segment_id, key in self.keys.items() if key == step.key)
+            with self._own_writes():
+                native(step)
+            for block in step.blocks:
+                self.show_mask(segment_id, block.box)
+        else:
+            with self._own_writes():
+                came = self.external.show_segments()
+            for segment_id in came:
+                self.show_mask(segment_id, tuple(slice(0, n) for n in self.volume.array.shape))
+        self.show_hints()
+        return True
+
+    def _observe(self, volume_node) -> None:
+        observe = self._observers.add
+        segmentation = self.node.GetSegmentation()
+        for event in (
+            segmentation.SourceRepresentationModified,
+            segmentation.SegmentAdded,
+            segmentation.SegmentRemoved,
+            segmentation.SegmentModified,  # the only one that the editor's undo sends
+        ):
+            observe(segmentation, event, self._on_changed)
+        strokes = self.hint_nodes.strokes.GetSegmentation()
+        observe(strokes, strokes.SourceRepresentationModified, self._on_changed)
+        for points in (self.hint_nodes.positive, self.hint_nodes.negative):
+            observe(points, points.PointPositionDefinedEvent, self._on_changed)
+            observe(points, points.PointRemovedEvent, self._on_changed)
+        for node in (volume_node, self.node):
+            observe(node, node.TransformModifiedEvent, self._on_gone)
+        observe(volume_node, volume_node.ImageDataModifiedEvent, self._on_gone)
+        scene = volume_node.GetScene()
+        observe(scene, scene.StartCloseEvent, self._on_gone)
+        nodes = [volume_node, self.node, self.writer.editor_node, *self.hint_nodes]
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def removed(_scene, _event, node):
+            if node in nodes:
+                self._on_gone()
+
+        observe(scene, scene.NodeAboutToBeRemovedEvent, removed)
+
+    def _on_gone(self, *_) -> None:
+        self._gone()
+
+    def _on_changed(self, *_) -> None:
+        if not self._writing:
+            self._changed()
+
+    @contextmanager
+    def _own_writes(self) -> Iterator[None]:
+        """What is written here is no one else's change; one that was not seen yet stays one."""
+        with self.external.own_writes():
+            self._writing = True
+            try:
+                yield
+            finally:
+                self._writing = False
+
+    def _newest_step(self) -> AnyStep | None:
+        done = self.session.state.done
+        return done[-1] if done else None
