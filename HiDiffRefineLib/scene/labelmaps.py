@@ -72,16 +72,20 @@ def mask_of(
 def within(found: tuple[Box, np.ndarray] | None, box: Box) -> np.ndarray:
     """What `mask_of` gave, in another box of the grid; bool of its shape."""
     result = np.zeros([side.stop - side.start for side in box], bool)
-    if found is None:
-        return result
+    if found is not None:
+        paste(result, box, found)
+    return result
+
+
+def paste(part: np.ndarray, box: Box, found: tuple[Box, np.ndarray]) -> None:
+    """Puts a mask of one box into that of another, where both boxes overlap."""
     common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, found[0], strict=True)]
     if all(side.start < side.stop for side in common):
         here, there = (
             tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(common, origin, strict=True))
             for origin in (box, found[0])
         )
-        result[here] = found[1][there]
-    return result
+        part[here] = found[1][there]
 
 
 def _lattice(image: slicer.vtkOrientedImageData, ijk_to_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import vtk
 
+from HiDiffRefineLib.geometry.boxes import voxel_box
+from HiDiffRefineLib.hints.hint import Hint, bounds_ras
 from HiDiffRefineLib.inference.messages import Preview, Progress
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.scene import segmentation_nodes as segmentations
@@ -19,7 +21,7 @@ from HiDiffRefineLib.scene.hint_nodes import (
     saved_hints,
     show_hints,
 )
-from HiDiffRefineLib.scene.labelmaps import Box, within
+from HiDiffRefineLib.scene.labelmaps import Box, paste, within
 from HiDiffRefineLib.scene.observers import Observers
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
 from HiDiffRefineLib.scene.volume_nodes import volume_of
@@ -97,13 +99,14 @@ class SceneSession:
         with closing(self.session.segmenting(roi, progress)) as job:
             yield from job
         labels = self.session.engine.bundle.labels
-        whole = tuple(slice(0, n) for n in self.volume.array.shape)
         with self._own_writes():
             ids = segmentations.add_segments(self.node, labels)
         for segment_id, label in zip(ids, labels, strict=True):
-            mask = self.session.mask(label.name)
+            found = self.session.state.layers[label.name].original
             with self._own_writes(), self.writer.unmasked():
-                self._write(segment_id, whole, np.zeros_like(mask), mask)
+                if found is not None:
+                    mask = self.session.mask(label.name)[found.box]
+                    self._write(segment_id, found.box, np.zeros_like(mask), mask)
                 segmentations.mark(self.node, segment_id, completed=False)
             self.external.met(segment_id, label.name)
             yield None
@@ -139,35 +142,25 @@ class SceneSession:
         """
         segment_id, name = self.selected, self.session.selected
         self.external.apply_masking()
-        before = self._newest_step()
+        before, pending = self._newest_step(), self.session.pending
         job = self.session.refine(steps, wait=False)
-        shown, boxes = None, []
+        shown: list[tuple[Box, np.ndarray]] = []
         try:
             for preview in job:
                 if preview is not None:
-                    if shown is None:
-                        shown = self.session.mask(name).copy()
+                    if not shown:
                         self.writer.save_state()
-                    boxes.append(preview.box)
-                    with self._own_writes():
-                        self._write(segment_id, preview.box, shown[preview.box], preview.mask)
-                    shown[preview.box] = preview.mask
+                    self._show_part(segment_id, name, shown, preview.box, preview.mask)
                 yield preview
         finally:
             job.close()
-            if shown is not None:
+            if shown:
+                self._show_edit(segment_id, shown, pending)
                 step = self._newest_step()
                 if step is before:
                     self.writer.forget_states()  # an error took the edit back
                 else:
-                    boxes += [block.box for block in step.blocks]
                     self.writer.edited(step)
-                mask = self.session.mask(name)
-                with self._own_writes():
-                    for box in boxes:
-                        self._write(segment_id, box, shown[box], mask[box])
-                        shown[box] = mask[box]
-                    segmentations.mark(self.node, segment_id, completed=False)
 
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or waiting hint; False if there is none."""
@@ -214,6 +207,36 @@ class SceneSession:
         """Ends the session, and observes nothing any more."""
         self._observers.release()
         self.session.close()
+
+    def _show_part(
+        self, segment_id: str, name: str, shown: list[tuple[Box, np.ndarray]], box: Box, mask: np.ndarray
+    ) -> None:
+        """Shows a preview in a box, on top of the session's mask and the previews shown so far."""
+        before = self.session.mask(name)[box].copy()
+        for earlier in shown:
+            paste(before, box, earlier)
+        with self._own_writes():
+            self._write(segment_id, box, before, mask)
+        shown[:] = [*(earlier for earlier in shown if earlier[0] != box), (box, mask)]
+
+    def _show_edit(
+        self, segment_id: str, shown: list[tuple[Box, np.ndarray]], hints: tuple[Hint, ...]
+    ) -> None:
+        """Shows what became of an edit where that is not what its previews showed.
+
+        What others changed there meanwhile stays in the node, for `syncing`.
+        """
+        mask = self.session.mask(self.name_of(segment_id))
+        for n, (box, part) in enumerate(shown):
+            before = part.copy()
+            for later in shown[n + 1 :]:
+                paste(before, box, later)
+            with self._own_writes():
+                self._write(segment_id, box, before, mask[box])
+        for hint in hints:  # no preview may have reached it
+            self.show_mask(segment_id, voxel_box(self.session.state.grid, bounds_ras(hint)))
+        with self._own_writes():
+            segmentations.mark(self.node, segment_id, completed=False)
 
     def _write(self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray) -> None:
         to_local = segmentations.ijk_to_local(self.node, self.volume)

@@ -5,7 +5,7 @@ import slicer
 import slicer.util
 import vtk
 
-from HiDiffRefineLib.errors import HintError
+from HiDiffRefineLib.errors import HintError, WorkerError
 from HiDiffRefineLib.scene.segmentation_nodes import segment_ids, segment_name
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
@@ -294,3 +294,37 @@ def check_whatever_goes_is_told(scene, folder):
         act(session, volume)
         assert told, act
         session.close()
+
+
+def check_what_is_painted_during_an_edit_stays(scene, folder):
+    session = segmented(scene)
+    click(session, (8, 25, 14))
+    session.take_hints()
+    drawn = cube(8, 30, 14, 2)
+    for n, _ in enumerate(session.refining()):
+        if n == 1:
+            paint(session.node, session.selected, drawn, session)
+    finish(session.syncing(lock=False))
+    assert in_node(session)[drawn].all() and agree(session)
+
+
+def check_an_edit_that_fails_on_its_way_leaves_the_node_as_it_was(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    run = session.session.engine.run
+
+    def failing(*arguments):
+        for answer in run(*arguments):
+            yield answer
+            if answer is not None:
+                raise WorkerError("gone", "again")
+
+    session.session.engine.run = failing
+    click(session, (8, 25, 14))
+    session.take_hints()
+    try:
+        finish(session.refining())
+        raise AssertionError("no error")
+    except WorkerError:
+        np.testing.assert_array_equal(in_node(session), before)
+    assert len(session.session.pending) == 1 and agree(session)
