@@ -57,7 +57,7 @@ class SceneSession:
         gone: Callable[[], None] = lambda: None,
     ):
         self.volume = volume_of(volume_node)
-        self.node, self.hint_nodes = segmentation_node, hint_nodes
+        self.volume_node, self.node, self.hint_nodes = volume_node, segmentation_node, hint_nodes
         self.writer = SegmentWriter(editor_node, segmentation_node, volume_node)
         self.session = RefinementSession(self.volume, models, journal)
         self.keys: dict[str, int] = {}  # of the session's layers, by segment ID
@@ -93,6 +93,14 @@ class SceneSession:
         with self._own_writes():
             make_room(self.hint_nodes, segment_id)
         self.show_hints()
+
+    def add_segment(self, name: str) -> None:
+        """An empty segment, which is selected."""
+        with self._own_writes():
+            segment_id = self.node.GetSegmentation().AddEmptySegment("", name)
+            self.external.adopt(segment_id)
+        self.writer.forget_states()
+        self.select(segment_id)
 
     def segmenting(self, roi: tuple[RegionOfInterest, ...], progress: Progress) -> Iterator[None]:
         """Adds the segmentor's segments; None comes while there is nothing new, and between two segments."""

@@ -276,6 +276,11 @@ class RefinementSession:
         request = doubt_request(self.engine, self.state, self.selected, steps)
         return self._open(jobs.doubting(self, request, wait))
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the uncertainty is known, so that `next_doubtful_place` answers at once."""
+        return self._doubtful is not None
+
     def next_doubtful_place(self) -> np.ndarray | None:
         """(3,) RAS mm: the most doubtful place of the selected segment, at the next call the second…
 

@@ -36,6 +36,7 @@ def application_scene():
         remote.AddDataIOToScene()
         data.SetMRMLApplicationLogic(application)
         data.SetAndObserveDataIOManager(remote.GetDataIOManager())
+        scene.application = application
         yield scene
         scene.Clear(True)
         remote.RemoveDataIOFromScene()
