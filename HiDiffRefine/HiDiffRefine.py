@@ -112,6 +112,11 @@ class HiDiffRefineLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return HiDiffRefineParameterNode(super().getParameterNode())
 
+    @property
+    def busy(self):
+        """Whether a job runs, or something waits to be taken up."""
+        return self.jobs.running or self.editor.waiting
+
     def close(self):
         """Ends the session and the worker; the GPU is free then."""
         self.jobs.stop()

@@ -10,6 +10,9 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+# Holds a hippocampus of an adult, and little else.
+REGION_RADIUS_MM = 30.0
+
 
 def python_path() -> str:
     """The interpreter that the worker runs in."""
@@ -34,6 +37,11 @@ class Editor:
         self.shown: Callable[[], None] = lambda: None  # called when there is something new to show
         self._changed = False
         jobs.idle = self.attend
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nodes changed and nobody looked yet."""
+        return self._changed and self.session is not None
 
     def open(self) -> None:
         """Opens the session if there is none; new nodes are made for what the parameter node does not name.
@@ -90,7 +98,7 @@ class Editor:
     def segment(self) -> None:
         """Has the model segment the volume."""
         self.open()
-        self.jobs.start(self.session.segmenting((), self.progress), self._warm_up)
+        self.jobs.start(self.session.segmenting(self._regions(), self.progress), self._warm_up)
 
     def refine_existing(self) -> None:
         """Opens the chosen segmentation for corrections."""
@@ -146,9 +154,22 @@ class Editor:
 
     def attend(self) -> None:
         """Takes up what was done to the nodes since, when there is nothing else to do."""
-        if self._changed and self.session is not None:
+        if self.waiting:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
+
+    def _regions(self) -> tuple:
+        """Where the model looks: everywhere, or around the crosshair if it was made for small regions."""
+        from HiDiffRefineLib.geometry.grids import Grid
+        from HiDiffRefineLib.inference.roi import RegionOfInterest
+
+        volume, limit_mm = self.session.volume, self.session.session.engine.bundle.settings.get("region_mm")
+        low, high = Grid(volume.array.shape, volume.ijk_to_ras).bounds_ras()
+        if limit_mm is None or (high - low).max() <= limit_mm:
+            return ()
+        center_ras = [0.0, 0.0, 0.0]
+        slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS(center_ras)
+        return (RegionOfInterest(tuple(center_ras), REGION_RADIUS_MM),)
 
     def _refine(self) -> None:
         if self._take_hints():

@@ -33,4 +33,6 @@ def describe(name: str) -> str:
         f"<b>{_('Trained on:')}</b> {escape(data)}",
         f"<b>{_('Limits:')}</b> {escape(settings['limits'])}",
     ]
+    if "region_mm" in settings:
+        lines.append(_("<b>Of a large volume</b> it segments what lies around the crosshair (Shift+move)."))
     return "<br>".join(lines)

@@ -46,6 +46,7 @@ class Panel:
         self.jobs.watch()
         if not self.setup.proven and not self.jobs.running:
             self.setup.check()
+        self.refresh()
 
     def exit(self) -> None:
         """The module goes to the back: nothing of it stays in the mouse or on the keys."""

@@ -1,6 +1,6 @@
 """What others did to the segmentation: the user's brush, the Segment Editor's undo, another module."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,7 @@ class ExternalEdits:
             if block is not None:
                 found[segment_id] = block
             yield None
-        if not found or self._went(scene.session.undo, found) or self._went(scene.session.redo, found):
+        if not found or self._went(True, found) or self._went(False, found):
             return
         scene.writer.forget_states()
         for segment_id, block in found.items():
@@ -147,22 +147,30 @@ class ExternalEdits:
         self._seen[segment_id] = stamp
         return block
 
-    def _went(self, way: Callable[[], bool], found: dict[str, Block]) -> bool:
-        """Whether the session's own undo or redo gives the same: then it is that, and hints follow."""
-        scene, state = self._scene, self._scene.session.state
-        back = way == scene.session.undo
-        steps = state.done if back else state.undone
-        step = steps[-1] if steps else None
-        if not isinstance(step, Step) or [scene.keys[segment_id] for segment_id in found] != [step.key]:
+    def _went(self, back: bool, found: dict[str, Block]) -> bool:
+        """Whether the session's own undo or redo gives the same: then it is that, and hints follow.
+
+        Steps that changed no voxel (a hint that waits, one that the mask obeyed already) go along.
+        """
+        scene, session = self._scene, self._scene.session
+        go, return_ = (session.undo, session.redo) if back else (session.redo, session.undo)
+        steps = session.state.done if back else session.state.undone
+        (segment_id, block), *more = found.items()
+        count = next((n for n, step in enumerate(reversed(steps), 1) if getattr(step, "blocks", True)), 0)
+        if more or not count or getattr(steps[-count], "key", None) != scene.keys[segment_id]:
             return False
-        (segment_id,), (block,) = found, found.values()
+        if not all(isinstance(step, Step) for step in steps[-count:]):
+            return False
         mask = scene.session.mask(scene.name_of(segment_id)).copy()
         apply(mask, block)
-        way()
-        if np.array_equal(mask, scene.session.mask(scene.name_of(segment_id))):
+        step = steps[-count]
+        for _ in range(count):
+            go()
+        if np.array_equal(mask, session.mask(scene.name_of(segment_id))):
             (scene.writer.undone if back else scene.writer.redone)(step)
             return True
-        (scene.session.redo if back else scene.session.undo)()
+        for _ in range(count):
+            return_()
         return False
 
     def _free(self, name: str) -> str:

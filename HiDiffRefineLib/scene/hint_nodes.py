@@ -62,6 +62,14 @@ def stroke_id(segment_id: str, positive: bool) -> str:
     return f"{SIGNS[positive]} {segment_id}"
 
 
+def reopen(nodes: HintNodes, volume_node, volume: Volume) -> None:
+    """Makes strokes possible on nodes from a file: what was saved empty has lost its geometry there."""
+    nodes.strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    for name in segment_ids(nodes.strokes):
+        if segment_mask(nodes.strokes, name, volume) is None:
+            nodes.strokes.GetSegmentation().RemoveSegment(name)
+
+
 def make_room(nodes: HintNodes, segment_id: str) -> None:
     """Segments for strokes on a segment, where there are none yet."""
     segmentation = nodes.strokes.GetSegmentation()

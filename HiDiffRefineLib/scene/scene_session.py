@@ -18,6 +18,7 @@ from HiDiffRefineLib.scene.hint_nodes import (
     drop_new_points,
     make_room,
     new_hints,
+    reopen,
     saved_hints,
     show_hints,
 )
@@ -65,6 +66,7 @@ class SceneSession:
         self._observers = Observers()
         self._changed, self._gone = changed, gone
         self._writing = False
+        reopen(hint_nodes, volume_node, self.volume)
         for segment_id in segmentations.segment_ids(segmentation_node):
             self.external.adopt(segment_id)
             name = self.name_of(segment_id)
@@ -156,8 +158,6 @@ class SceneSession:
         try:
             for preview in job:
                 if preview is not None:
-                    if not shown:
-                        self.writer.save_state()
                     self._show_part(segment_id, name, shown, preview.box, preview.mask)
                 yield preview
         finally:
@@ -192,17 +192,16 @@ class SceneSession:
         Args:
             lock: whether voxels edited by hand are locked against later edits.
         """
+        before = self._hints()
         yield from self.external.taking_over(lock)
-        self.show_hints()
+        # A stroke that is still to be taken would go otherwise.
+        if self._hints() != before:
+            self.show_hints()
 
     def show_hints(self) -> None:
-        """Makes the hint nodes show the session's hints."""
-        hints = {}
-        for segment_id in self.keys:
-            name = self.name_of(segment_id)
-            hints[segment_id] = self.session.state.layers[name].told.hints if name else ()
+        """Makes the hint nodes show the session's hints; strokes that were not taken go."""
         with self._own_writes():
-            show_hints(self.hint_nodes, hints, self.selected, self.volume)
+            show_hints(self.hint_nodes, self._hints(), self.selected, self.volume)
 
     def show_mask(self, segment_id: str, box: Box) -> None:
         """Makes the node show the session's mask in a box, whatever masking says."""
@@ -224,6 +223,8 @@ class SceneSession:
         for earlier in shown:
             paste(before, box, earlier)
         with self._own_writes():
+            if not self.writer.saved and (before != mask).any():
+                self.writer.save_state()
             self._write(segment_id, box, before, mask)
         shown[:] = [*(earlier for earlier in shown if earlier[0] != box), (box, mask)]
 
@@ -311,6 +312,12 @@ class SceneSession:
                 yield
             finally:
                 self._writing = False
+
+    def _hints(self) -> dict[str, tuple[Hint, ...]]:
+        """By segment ID, those that are deleted included."""
+        names = {segment_id: self.name_of(segment_id) for segment_id in self.keys}
+        layers = self.session.state.layers
+        return {segment_id: layers[name].told.hints if name else () for segment_id, name in names.items()}
 
     def _newest_step(self) -> AnyStep | None:
         done = self.session.state.done

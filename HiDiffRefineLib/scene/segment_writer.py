@@ -31,6 +31,7 @@ class SegmentWriter:
         self.logic.SetMRMLScene(segmentation_node.GetScene())
         self.logic.SetSegmentEditorNode(editor_node)
         # Steps of the session that the logic's own history knows: taken back there, they keep in step.
+        self.saved = False  # for the edit that goes on
         self._done: list = []
         self._undone: list = []
 
@@ -57,17 +58,21 @@ class SegmentWriter:
             self.logic.ModifySegmentByLabelmap(self.node, segment_id, image, mode, extent, False, False)
 
     def save_state(self) -> None:
-        """Before an edit: the logic remembers all segments as they are."""
+        """Before an edit first changes something: the logic remembers all segments as they are."""
         self.logic.SaveStateForUndo()
+        self.saved = True
         self._undone.clear()
 
     def edited(self, step) -> None:
         """After it: which step of the session it was."""
-        self._done.append(step)
+        if self.saved:
+            self._done.append(step)
+        self.saved = False
 
     def forget_states(self) -> None:
         """After a change that the logic's history knows nothing of, which it would take back too."""
         self.logic.ClearUndoState()
+        self.saved = False
         self._done.clear()
         self._undone.clear()
 

@@ -62,6 +62,9 @@ class _App:
     def applicationLogic(self):
         return self._scene.application
 
+    def processEvents(self):  # noqa: N802
+        _application.processEvents()
+
     def connect(self, signal, slot):
         pass
 
@@ -80,9 +83,15 @@ class Harness:
         self.panel, self.ui, self.jobs = widget.panel, widget.panel.ui, widget.logic.jobs
         self.editor = widget.logic.editor
 
+    def picture(self):
+        """The window as it is, a QPixmap."""
+        for _ in range(5):  # word-wrapped texts settle the layout in several rounds
+            _application.processEvents()
+        return self.window.grab()
+
     def wait(self, until=None, timeout_s: float = 60.0) -> None:
         """Lets the application run until something holds: as a rule, that nothing is left to do."""
-        until = until or (lambda: not self.jobs.running and not self.editor._changed)
+        until = until or (lambda: not self.widget.logic.busy)
         end = time.monotonic() + timeout_s
         while not until():
             assert time.monotonic() < end, f"still waiting; the panel says: {self.ui.messageLabel.text!r}"
@@ -110,6 +119,9 @@ def running_module(size=(420, 760)):
     with application_scene() as scene, tempfile.TemporaryDirectory() as folder:
         slicer.mrmlScene, slicer.app = scene, _App(scene, folder)
         slicer.modules = types.SimpleNamespace()
+        crosshair = slicer.vtkMRMLCrosshairNode()
+        crosshair.SetSingletonTag("default")
+        scene.AddNode(crosshair)
         window = QMainWindow()
         slicer.util.mainWindow = lambda: window
         module = types.SimpleNamespace(**runpy.run_path(str(MODULE), run_name="HiDiffRefine"))
@@ -120,8 +132,11 @@ def running_module(size=(420, 760)):
         QHBoxLayout(central).addWidget(parent)
         window.setCentralWidget(central)
         window.resize(*size)
+        parent.setFixedWidth(min(420, size[0]))
         widget = module.HiDiffRefineWidget(parent)
         widget.setup()
+        slicer.modules.HiDiffRefineWidget = widget
+        slicer.util.selectModule = lambda name: None
         window.show()
         harness = Harness(module, widget, window, errors)
         if _device:

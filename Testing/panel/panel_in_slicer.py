@@ -76,6 +76,15 @@ def check_segment_click_undo_redo_accept(running, folder):
     assert logic.GetSegmentStatus(segment) == logic.Completed
 
 
+def check_a_stroke_is_taken_up(running, folder):
+    session = with_prior(running)
+    for sign, where in (("+", cube(8, 24, 24)), ("−", cube(8, 10, 10))):
+        paint(session.hint_nodes.strokes, f"{sign} {session.selected}", where, session)
+        running.wait()
+        assert in_node(session)[where].all() if sign == "+" else not in_node(session)[where].any()
+    assert running.ui.hintsLabel.text == "Hints held: 2 of 2" and agree(session)
+
+
 def check_a_refused_hint_is_explained_in_the_panel(running, folder):
     session = with_prior(running)
     click(running, (15, 10, 10))

@@ -328,3 +328,19 @@ def check_an_edit_that_fails_on_its_way_leaves_the_node_as_it_was(scene, folder)
     except WorkerError:
         np.testing.assert_array_equal(in_node(session), before)
     assert len(session.session.pending) == 1 and agree(session)
+
+
+def check_undo_by_the_segment_editor_passes_hints_that_changed_nothing(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    click_and_refine(session, (8, 25, 14))
+    after = in_node(session)
+    click_and_refine(session, (8, 25, 14))  # obeyed already
+    np.testing.assert_array_equal(in_node(session), after)
+    session.writer.logic.Undo()
+    finish(session.syncing(lock=False))
+    np.testing.assert_array_equal(in_node(session), before)
+    assert not session.session.hints and agree(session)
+    session.redo()
+    session.redo()
+    assert len(session.session.hints) == 2 and agree(session)

@@ -75,3 +75,22 @@ def save_load_and_go_on(scene, folder, ijk_to_ras, order: int) -> None:
     mask = in_node(session)[::order]
     assert mask[8, 28, 20] and mask[8, 25, 14] and not mask[9, 9, 15]
     assert not mask[cube(8, 10, 10, 2)].any() and agree(session)
+    paint(session.hint_nodes.strokes, f"+ {one}", cube(2, 30, 20)[::order], session)
+    assert session.take_hints() == 1
+    finish(session.refining())
+    assert in_node(session)[::order][cube(2, 30, 20)].all() and agree(session)
+
+
+def check_strokes_can_be_painted_where_none_had_been_saved(scene, folder):
+    session = segmented(scene)
+    session.close()
+    assert scene.WriteToMRB(str(folder / "saved.mrb"))
+    scene.Clear(False)
+    assert scene.ReadFromMRB(str(folder / "saved.mrb"))
+    names = ("HiDiffRefine +", "HiDiffRefine −", "HiDiffRefine strokes", "head", "segmentation")
+    *hints, volume, segmentation = (scene.GetFirstNodeByName(name) for name in names)
+    session = open_session(scene, volume, segmentation, HintNodes(*hints))
+    paint(session.hint_nodes.strokes, f"+ {session.selected}", cube(2, 30, 20), session)
+    assert session.take_hints() == 1
+    finish(session.refining())
+    assert in_node(session)[cube(2, 30, 20)].all() and agree(session)
