@@ -172,26 +172,26 @@ class Editor:
         return (RegionOfInterest(tuple(center_ras), REGION_RADIUS_MM),)
 
     def _refine(self) -> None:
-        if self._take_hints():
+        self._take_hints()
+        if self.session.selected is not None and self.session.session.pending:
             self.jobs.start(self._refining(), self.shown, lambda preview: self.shown())
         self.shown()
 
     def _refining(self) -> Iterator:
-        """Previews, until the user adds something: the newest hint must not wait."""
+        """Previews, until the user adds a hint: the newest must not wait."""
         with closing(self.session.refining()) as job:
             for preview in job:
                 yield preview
-                if self._changed:
+                if self._changed and self.session.new_hints():
                     return
 
-    def _take_hints(self) -> int:
+    def _take_hints(self) -> None:
         from HiDiffRefineLib.errors import HintError
 
         try:
-            return self.session.take_hints()
+            self.session.take_hints()
         except HintError as error:
             self.say(f"{error.message} {error.remedy}")
-            return 0
 
     def _jump(self) -> None:
         place_ras = self.session.session.next_doubtful_place()

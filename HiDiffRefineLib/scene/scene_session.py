@@ -124,15 +124,19 @@ class SceneSession:
         self.writer.logic.ClearUndoState()
         self.select(ids[0])
 
+    def new_hints(self) -> list[Hint]:
+        """What the user placed since for the selected segment."""
+        if self.selected is None:
+            return []
+        return new_hints(self.hint_nodes, self.selected, self.session.hints, self.volume)
+
     def take_hints(self) -> int:
         """Gives new points and paint to the selected segment; how many there were.
 
         Raises:
             HintError: one that could not hold. It and those after it are removed.
         """
-        if self.selected is None:
-            return 0
-        hints = new_hints(self.hint_nodes, self.selected, self.session.hints, self.volume)
+        hints = self.new_hints()
         if not hints:
             return 0
         try:

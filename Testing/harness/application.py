@@ -124,15 +124,19 @@ def running_module(size=(420, 760)):
         scene.AddNode(crosshair)
         window = QMainWindow()
         slicer.util.mainWindow = lambda: window
-        module = types.SimpleNamespace(**runpy.run_path(str(MODULE), run_name="HiDiffRefine"))
+        module = types.ModuleType("HiDiffRefine")
+        vars(module).update(runpy.run_path(str(MODULE), run_name="HiDiffRefine"))
         parent = scripted.ModuleWidgetParent(window)
         sys.modules["HiDiffRefine"] = module
         module.__file__ = str(MODULE)
         central = QWidget()
-        QHBoxLayout(central).addWidget(parent)
+        row = QHBoxLayout(central)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(parent)
+        row.addStretch()
         window.setCentralWidget(central)
         window.resize(*size)
-        parent.setFixedWidth(min(420, size[0]))
+        parent.setFixedWidth(min(430, size[0]))
         widget = module.HiDiffRefineWidget(parent)
         widget.setup()
         slicer.modules.HiDiffRefineWidget = widget

@@ -48,9 +48,9 @@ def add_template():
     template = load_mni152_template(resolution=1)
     array, affine = np.asarray(template.dataobj).T, template.affine.copy()
     i, j, k = np.round(np.linalg.inv(affine) @ [*CENTER_RAS, 1])[:3].astype(int)
-    low = np.array([i - 40, j - 45, k - 35])
+    low = np.array([i - 28, j - 32, k - 28])
     affine[:3, 3] += affine[:3, :3] @ low
-    part = array[low[2] : k + 35, low[1] : j + 45, low[0] : i + 40]
+    part = array[low[2] : k + 28, low[1] : j + 32, low[0] : i + 28]
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MNI152 right temporal lobe")
     node.SetIJKToRASMatrix(as_matrix(affine))
     slicer.util.updateVolumeFromArray(node, np.round(part * 1000).astype(np.int16))
