@@ -167,9 +167,8 @@ class Editor:
         low, high = Grid(volume.array.shape, volume.ijk_to_ras).bounds_ras()
         if limit_mm is None or (high - low).max() <= limit_mm:
             return ()
-        center_ras = [0.0, 0.0, 0.0]
-        slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS(center_ras)
-        return (RegionOfInterest(tuple(center_ras), REGION_RADIUS_MM),)
+        center_ras = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS()
+        return (RegionOfInterest(center_ras, REGION_RADIUS_MM),)
 
     def _refine(self) -> None:
         self._take_hints()

@@ -82,7 +82,7 @@ class Panel:
         ui.refineSection.enabled = selected is not None
         ui.segmentSelector.enabled = session is not None
         steps = session.session.state if session is not None else None
-        ui.undoButton.enabled = bool(steps and steps.done)
+        ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
         ui.cancelButton.visible = ui.progressBar.visible = running
         if not running:

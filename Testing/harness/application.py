@@ -82,6 +82,7 @@ class Harness:
         self.module, self.widget, self.window, self.errors = module, widget, window, errors
         self.panel, self.ui, self.jobs = widget.panel, widget.panel.ui, widget.logic.jobs
         self.editor = widget.logic.editor
+        self.longest_s = 0.0  # that the application did not look at the user
 
     def picture(self):
         """The window as it is, a QPixmap."""
@@ -95,7 +96,9 @@ class Harness:
         end = time.monotonic() + timeout_s
         while not until():
             assert time.monotonic() < end, f"still waiting; the panel says: {self.ui.messageLabel.text!r}"
+            start = time.perf_counter()
             _application.processEvents()
+            self.longest_s = max(self.longest_s, time.perf_counter() - start)
             time.sleep(0.001)
         assert not self.errors, "\n".join(self.errors)
 

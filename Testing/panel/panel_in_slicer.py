@@ -1,6 +1,6 @@
 """Checks of the panel on the harness; run by `run_in_slicer`."""
 
-import time
+import sys
 
 import numpy as np
 import slicer
@@ -184,7 +184,7 @@ def check_volume_and_scene_may_go_at_any_moment(running, folder):
 
 
 def check_the_user_interface_never_waits(running, folder):
-    """One step of a job, and hence the user interface, takes less than 30 ms; on the real size of a CT."""
+    """The event loop turns at least every 30 ms while a CT is corrected."""
     running.editor.worker = ObedientWorker()
     volume = add_volume(slicer.mrmlScene)
     array = np.random.default_rng(0).integers(0, 400, (120, 512, 512)).astype(np.int16)
@@ -194,19 +194,12 @@ def check_the_user_interface_never_waits(running, folder):
     running.wait()
     running.ui.segmentButton.click()
     running.wait()
-    session, tick, took = running.editor.session, running.jobs._over, []
-
-    def timed():
-        start = time.perf_counter()
-        over = tick()
-        took.append(time.perf_counter() - start)
-        return over
-
-    running.jobs._over = timed
+    print(f"Segmented, the longest {1000 * running.longest_s:.0f} ms", file=sys.stderr)
+    session, running.longest_s = running.editor.session, 0.0
     for n in range(3):
         click(running, (45, 335 + 2 * n, 200))
     running.ui.undoButton.click()
     running.ui.redoButton.click()
     assert agree(session) and len(session.session.hints) == 3
-    print(f"longest step {1000 * max(took):.0f} ms of {len(took)}", file=__import__("sys").stderr)
-    assert max(took) < 0.03
+    print(f"The event loop turned at least every {1000 * running.longest_s:.0f} ms", file=sys.stderr)
+    assert running.longest_s < 0.03
