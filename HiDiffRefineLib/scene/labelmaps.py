@@ -69,6 +69,13 @@ def mask_of(
     return box, array[inside]
 
 
+def slabs(box: Box, voxels: int) -> list[Box]:
+    """A box cut across k into boxes of about so many voxels, of one slice at least."""
+    k, j, i = box
+    step = max(1, voxels // ((j.stop - j.start) * (i.stop - i.start)))
+    return [(slice(n, min(n + step, k.stop)), j, i) for n in range(k.start, k.stop, step)]
+
+
 def within(found: tuple[Box, np.ndarray] | None, box: Box) -> np.ndarray:
     """What `mask_of` gave, in another box of the grid; bool of its shape."""
     result = np.zeros([side.stop - side.start for side in box], bool)

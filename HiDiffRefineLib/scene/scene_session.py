@@ -22,13 +22,16 @@ from HiDiffRefineLib.scene.hint_nodes import (
     saved_hints,
     show_hints,
 )
-from HiDiffRefineLib.scene.labelmaps import Box, paste, within
+from HiDiffRefineLib.scene.labelmaps import Box, paste, slabs, within
 from HiDiffRefineLib.scene.observers import Observers
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from HiDiffRefineLib.session.engine import Models
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.steps import AnyStep, Step
+
+# At a time, in a few milliseconds: the user interface waits meanwhile.
+WRITTEN_VOXELS = 1_000_000
 
 
 class SceneSession:
@@ -111,18 +114,30 @@ class SceneSession:
         labels = self.session.engine.bundle.labels
         with self._own_writes():
             ids = segmentations.add_segments(self.node, labels)
-        for segment_id, label in zip(ids, labels, strict=True):
-            found = self.session.state.layers[label.name].original
-            with self._own_writes(), self.writer.unmasked():
-                if found is not None:
-                    mask = self.session.mask(label.name)[found.box]
-                    self._write(segment_id, found.box, np.zeros_like(mask), mask)
+        work = self._show_new(ids, [label.name for label in labels])
+        try:
+            for _ in work:
+                yield None
+        finally:
+            # Cancelled now, the session has them all already: the node must, too.
+            for _ in work:
+                pass
+            # States from before these segments would take them out again.
+            self.writer.forget_states()
+            self.select(ids[0])
+
+    def _show_new(self, ids: list[str], names: list[str]) -> Iterator[None]:
+        """Writes new segments, some slices at a time."""
+        for segment_id, name in zip(ids, names, strict=True):
+            found = self.session.state.layers[name].original
+            for box in [] if found is None else slabs(found.box, WRITTEN_VOXELS):
+                mask = self.session.mask(name)[box]
+                with self._own_writes(), self.writer.unmasked():
+                    self._write(segment_id, box, np.zeros_like(mask), mask)
+                yield None
+            with self._own_writes():
                 segmentations.mark(self.node, segment_id, completed=False)
-            self.external.met(segment_id, label.name)
-            yield None
-        # States from before these segments would take them out again.
-        self.writer.logic.ClearUndoState()
-        self.select(ids[0])
+            self.external.met(segment_id, name)
 
     def new_hints(self) -> list[Hint]:
         """What the user placed since for the selected segment."""

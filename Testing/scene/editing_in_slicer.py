@@ -344,3 +344,14 @@ def check_undo_by_the_segment_editor_passes_hints_that_changed_nothing(scene, fo
     session.redo()
     session.redo()
     assert len(session.session.hints) == 2 and agree(session)
+
+
+def check_segmenting_cancelled_while_it_is_written_leaves_whole_segments(scene, folder):
+    session = open_session(scene)
+    job = session.segmenting((), lambda share, what: None)
+    while not session.session.segments:
+        next(job)
+    job.close()
+    assert len(session.keys) == 2 and agree(session) and in_node(session).any()
+    click_and_refine(session, (8, 25, 14))
+    assert agree(session)
