@@ -5,7 +5,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
-import vtk
 
 from HiDiffRefineLib.geometry.boxes import voxel_box
 from HiDiffRefineLib.hints.hint import Hint, bounds_ras
@@ -23,7 +22,7 @@ from HiDiffRefineLib.scene.hint_nodes import (
     show_hints,
 )
 from HiDiffRefineLib.scene.labelmaps import Box, paste, slabs, within
-from HiDiffRefineLib.scene.observers import Observers
+from HiDiffRefineLib.scene.observers import Observers, observe_changes, observe_end
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from HiDiffRefineLib.session.engine import Models
@@ -76,7 +75,9 @@ class SceneSession:
             self.session.recall_hints(name, saved_hints(hint_nodes, segment_id, self.volume))
         if self.keys:
             self.select(next(iter(self.keys)))
-        self._observe(volume_node)
+        nodes = [volume_node, segmentation_node, editor_node, *hint_nodes]
+        observe_changes(self._observers, segmentation_node, hint_nodes, self._on_changed)
+        observe_end(self._observers, nodes, self._on_gone)
 
     def name_of(self, segment_id: str) -> str | None:
         """The session's name of a segment; None for one that it does not have."""
@@ -285,35 +286,6 @@ class SceneSession:
                 self.show_mask(segment_id, tuple(slice(0, n) for n in self.volume.array.shape))
         self.show_hints()
         return True
-
-    def _observe(self, volume_node) -> None:
-        observe = self._observers.add
-        segmentation = self.node.GetSegmentation()
-        for event in (
-            segmentation.SourceRepresentationModified,
-            segmentation.SegmentAdded,
-            segmentation.SegmentRemoved,
-            segmentation.SegmentModified,  # the only one that the editor's undo sends
-        ):
-            observe(segmentation, event, self._on_changed)
-        strokes = self.hint_nodes.strokes.GetSegmentation()
-        observe(strokes, strokes.SourceRepresentationModified, self._on_changed)
-        for points in (self.hint_nodes.positive, self.hint_nodes.negative):
-            observe(points, points.PointPositionDefinedEvent, self._on_changed)
-            observe(points, points.PointRemovedEvent, self._on_changed)
-        for node in (volume_node, self.node):
-            observe(node, node.TransformModifiedEvent, self._on_gone)
-        observe(volume_node, volume_node.ImageDataModifiedEvent, self._on_gone)
-        scene = volume_node.GetScene()
-        observe(scene, scene.StartCloseEvent, self._on_gone)
-        nodes = [volume_node, self.node, self.writer.editor_node, *self.hint_nodes]
-
-        @vtk.calldata_type(vtk.VTK_OBJECT)
-        def removed(_scene, _event, node):
-            if node in nodes:
-                self._on_gone()
-
-        observe(scene, scene.NodeAboutToBeRemovedEvent, removed)
 
     def _on_gone(self, *_) -> None:
         self._gone()
