@@ -51,7 +51,7 @@ def add_template():
     low = np.array([i - 28, j - 32, k - 28])
     affine[:3, 3] += affine[:3, :3] @ low
     part = array[low[2] : k + 28, low[1] : j + 32, low[0] : i + 28]
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MNI152 temporal lobe")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MNI152")
     node.SetIJKToRASMatrix(as_matrix(affine))
     slicer.util.updateVolumeFromArray(node, np.round(part * 1000).astype(np.int16))
     node.CreateDefaultDisplayNodes()
