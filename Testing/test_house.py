@@ -1,5 +1,7 @@
 """The house rules that no other tool checks."""
 
+import json
+import re
 import runpy
 from pathlib import Path
 
@@ -10,3 +12,24 @@ def test_cmake_lists_every_library_file():
     tool = runpy.run_path(str(REPOSITORY / "Testing" / "tools" / "list_files.py"))
     listed = (REPOSITORY / "HiDiffRefineLib" / "CMakeLists.txt").read_text(encoding="utf-8")
     assert listed == tool["cmake_text"](), "run `make cmake-list`"
+
+
+def test_cmake_lists_every_file_of_the_module():
+    module = REPOSITORY / "HiDiffRefine"
+    text = (module / "CMakeLists.txt").read_text(encoding="utf-8")
+    lists = re.findall(r"set\(MODULE_PYTHON_\w+\n(.*?)\)", text, re.DOTALL)
+    scripts, resources = ([line.strip() for line in part.splitlines() if line.strip()] for part in lists)
+    assert scripts == sorted(file.relative_to(module).as_posix() for file in module.rglob("*.py"))
+    there = [file for file in (module / "Resources").rglob("*") if file.is_file()]
+    assert resources == sorted(file.relative_to(module).as_posix() for file in there)
+
+
+def test_the_extensions_index_finds_what_it_asks_for():
+    text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+    fields = dict(re.findall(r'set\(EXTENSION_(\w+) "?(.*?)"?\)\n', text))
+    entry = json.loads((REPOSITORY / "Resources/ExtensionsIndex/HiDiffRefine.json").read_text())
+    assert fields["DEPENDS"].split() == entry["build_dependencies"]
+    assert fields["CATEGORY"] == entry["category"] and entry["scm_url"] == fields["HOMEPAGE"] + ".git"
+    assert {"CONTRIBUTORS", "DESCRIPTION"} <= set(fields)
+    for url in (fields["ICONURL"], *fields["SCREENSHOTURLS"].split()):
+        assert (REPOSITORY / url.partition("/main/")[2]).is_file(), url

@@ -30,6 +30,9 @@ as a name says with "positive" or "negative": a point's label, else its list's n
 none does, they are positive. Scribbles painted on a labelmap or .seg.nrrd of any geometry: 1 is positive, 2
 negative, unless the segments' names say it."""
 
+# Segments that a message lists: more than that is likelier an image given as a mask.
+MOST_NAMES = 20
+
 
 def add_to(commands) -> None:
     """Adds this command to the parser."""
@@ -123,7 +126,9 @@ def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tupl
     found = found or [label for label in labels if wanted == str(label.value)]
     if len(found) == 1:
         return found[0], labels
-    names = ", ".join(f"{label.value} {label.name}" for label in labels)
+    names = ", ".join(f"{label.value} {label.name}" for label in labels[:MOST_NAMES])
+    if len(labels) > MOST_NAMES:
+        names += f" and {len(labels) - MOST_NAMES} more (is it a mask and no image?)"
     if wanted is None:
         raise ConfigError(f"{mask} has several segments.", f"Choose one with --segment: {names}.")
     raise ConfigError(f"{mask} has no segment '{wanted}'.", f"Choose one of: {names}.")

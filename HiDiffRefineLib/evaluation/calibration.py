@@ -40,8 +40,8 @@ def calibrate(
     Raises:
         VolumeError: no label's border is there to look at. Others: as `evaluate`.
     """
-    files = find_cases(folder, names)
     steps = pipeline.check(None, ("segmentor", "refiner"))
+    files = find_cases(folder, names)
     rng = np.random.default_rng(0)
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for n, file in enumerate(files):

@@ -145,6 +145,17 @@ class RefinementSession:
         block = difference(np.zeros_like(mask), mask)
         self._do("add", segments=[NewSegment(name, max(used, default=0) + 1, None, block)])
 
+    def recall_hints(self, name: str, hints: Sequence[Hint]) -> None:
+        """Gives a segment that has no hints yet those that its mask obeys already, as when both were saved.
+
+        Raises:
+            SessionError: it has hints.
+        """
+        self._settle()
+        if found(name, self.state).told.hints:
+            raise SessionError(f"'{name}' has hints already.", "Recall hints before any is placed.")
+        self._do("recall", name=name, hints=tuple(hints))
+
     def select(self, name: str) -> None:
         """Directs hints and edits to a segment."""
         self._settle()
@@ -264,6 +275,11 @@ class RefinementSession:
         steps = checked_steps(self.engine.refiner_bundle, None)
         request = doubt_request(self.engine, self.state, self.selected, steps)
         return self._open(jobs.doubting(self, request, wait))
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the uncertainty is known, so that `next_doubtful_place` answers at once."""
+        return self._doubtful is not None
 
     def next_doubtful_place(self) -> np.ndarray | None:
         """(3,) RAS mm: the most doubtful place of the selected segment, at the next call the second…

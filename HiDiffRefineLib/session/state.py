@@ -45,6 +45,12 @@ class State:
         hints, refined = self.layers[self.selected].told
         self._step(self.selected, (), Told((*hints, hint), refined), hint_only=True)
 
+    def recall(self, name: str, hints: Sequence[Hint]) -> None:
+        """Hints that a mask from elsewhere came with. Not an undo step; those it contradicts are left out."""
+        layer = self.layers[name]
+        kept = _obeyed(tuple(hints), layer.mask, self.grid)
+        layer.told = Told(kept, len(kept))
+
     def edit(self, name: str, blocks: Sequence[Block]) -> None:
         """An edit that obeys all hints of a segment; one step together with the hints it waited for."""
         layer = self.layers[name]
@@ -182,6 +188,7 @@ EVENTS = {
         State.add,
         State.select,
         State.hint,
+        State.recall,
         State.edit,
         State.paint,
         State.delete,

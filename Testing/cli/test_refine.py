@@ -115,6 +115,14 @@ def test_an_empty_mask_starts_a_structure(refine, markups, image, tmp_path):
     assert [label.name for label in labels] == ["ball"]
 
 
+def test_an_image_given_as_a_mask_does_not_flood_the_screen(refine, markups, image, tmp_path, capsys):
+    grey = tmp_path / "grey.nii.gz"
+    sitk.WriteImage(sitk.Cast(sitk.ReadImage(str(image)), sitk.sitkUInt16), str(grey))
+    assert refine(markups("positive", (15, 15, 10)), mask=grey)[0] == 1
+    error = capsys.readouterr().err
+    assert "is it a mask and no image?" in error and len(error) < 700
+
+
 def test_scribbles_on_a_labelmap(refine, image, tmp_path):
     paint = np.zeros((20, 30, 30), np.uint8)
     paint[13, 15, 8:12], paint[10, 15, 12:14] = 1, 2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from HiDiffRefineLib.errors import SessionError, VolumeError
+from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.pipeline import segment
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.journal import restore
@@ -153,3 +154,17 @@ def test_a_call_from_within_a_call_is_refused(session):
     for _ in range(4):
         session.undo()
     assert len(session.segments) == 4 and told(session) != before
+
+
+def test_hints_that_a_saved_mask_obeys_are_recalled(pipeline, tmp_path):
+    session = RefinementSession(noise(1), pipeline, tmp_path / "recalled.jsonl")
+    mask = np.zeros(session.engine.volume.array.shape, bool)
+    mask[4:8, 4:8, 4:8] = True
+    session.set_prior(mask, "saved")
+    inside, outside = (point_in(session.engine.volume, kji) for kji in ((5, 5, 5), (2, 2, 2)))
+    session.recall_hints("saved", [Click(inside, True), Click(outside, True)])
+    assert [hint.positive for hint in session.hints] == [True] and not session.pending
+    assert not session.undo()
+    assert told(restored(session, pipeline)) == told(session)
+    with pytest.raises(SessionError, match="already"):
+        session.recall_hints("saved", [])

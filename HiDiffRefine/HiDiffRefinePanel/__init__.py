@@ -1,0 +1,1 @@
+"""The panel of the module: widgets, timer, mouse and keys. Imports qt and slicer; no torch."""

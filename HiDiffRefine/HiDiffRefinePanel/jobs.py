@@ -1,0 +1,91 @@
+"""Long work in the user interface: iterators that a timer moves on, a little at a time."""
+
+from collections.abc import Callable, Iterator
+
+import qt
+
+# Much shorter than what the eye sees as waiting; each look costs some microseconds.
+INTERVAL_MS = 10
+
+
+def _nothing(*_) -> None:
+    """No one wants to know."""
+
+
+class Jobs:
+    """One job at a time.
+
+    A job is an iterator; closed before its end, it is cancelled. Errors of the library go to `failed`: no
+    user action ends in a traceback.
+    """
+
+    def __init__(self):
+        self.idle: Callable[[], None] = _nothing  # called while there is no job
+        self.failed: Callable[[Exception], None] = _nothing
+        self.changed: Callable[[], None] = _nothing  # called as a job begins or ends
+        self._job: Iterator | None = None
+        self._done: Callable[[], None] = _nothing
+        self._each: Callable[[object], None] = _nothing
+        self._timer = qt.QTimer()
+        self._timer.interval = INTERVAL_MS
+        self._timer.connect("timeout()", self.tick)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a job."""
+        return self._job is not None
+
+    def watch(self) -> None:
+        """Looks for work from now on."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Cancels the job, and looks for work no more."""
+        self._timer.stop()
+        self.cancel()
+
+    def start(
+        self, job: Iterator, done: Callable[[], None] = _nothing, each: Callable[[object], None] = _nothing
+    ) -> None:
+        """Begins a job in the place of whatever runs.
+
+        Args:
+            done: called when it came to its end.
+            each: called with what it yields, None left out.
+        """
+        self.cancel()
+        self._job, self._done, self._each = job, done, each
+        self.changed()
+
+    def cancel(self) -> None:
+        """Ends the job before its end."""
+        if self._job is not None:
+            job, self._job = self._job, None
+            job.close()
+            self.changed()
+
+    def tick(self) -> None:
+        """Moves things on by one step."""
+        from HiDiffRefineLib.errors import HiDiffRefineError
+
+        try:
+            if self._job is None:
+                self.idle()
+            elif self._over():
+                self._done()
+        except HiDiffRefineError as error:
+            self.failed(error)
+
+    def _over(self) -> bool:
+        """Takes a step of the job; whether that was its end."""
+        try:
+            value = next(self._job)
+        except BaseException as end:
+            self._job = None
+            self.changed()
+            if isinstance(end, StopIteration):
+                return True
+            raise
+        if value is not None:
+            self._each(value)
+        return False

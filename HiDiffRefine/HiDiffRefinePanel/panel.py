@@ -1,0 +1,203 @@
+"""The widgets: what they show of the editor, and what they ask of it."""
+
+from slicer.i18n import tr as _
+
+from HiDiffRefinePanel.models import describe, fill_models
+from HiDiffRefinePanel.pens import Pens
+from HiDiffRefinePanel.setup import Setup
+from HiDiffRefinePanel.shortcuts import Shortcuts
+
+PENS = ("positivePoint", "negativePoint", "positiveStroke", "negativeStroke")
+
+
+class Panel:
+    """The module's panel.
+
+    Args:
+        ui: the widgets of HiDiffRefine.ui by their names.
+        logic: with the jobs, the editor and the parameter node.
+    """
+
+    def __init__(self, ui, logic):
+        self.ui, self.logic, self.editor, self.jobs = ui, logic, logic.editor, logic.jobs
+        self.setup = Setup(self.jobs)
+        self.pens = Pens(ui.strokeEditor)
+        self.shortcuts = Shortcuts(
+            {
+                "Ctrl+Z": self.editor.undo,
+                "Ctrl+Y": self.editor.redo,
+                "Q": lambda: self._toggle(ui.positivePointButton),
+                "W": lambda: self._toggle(ui.negativePointButton),
+                "D": self.editor.next_doubtful_place,
+            }
+        )
+        self._connect()
+        self.jobs.changed = self.refresh
+        self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
+        self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
+        self.setup.say, self.setup.ready = self.say, self._on_ready
+        self.say("")
+        self.refresh()
+
+    def enter(self) -> None:
+        """The module comes to the front."""
+        self._adopt_parameters()
+        self.shortcuts.enter()
+        self.jobs.watch()
+        if not self.setup.proven and not self.jobs.running:
+            self.setup.check()
+        self.refresh()
+
+    def exit(self) -> None:
+        """The module goes to the back: nothing of it stays in the mouse or on the keys."""
+        self.shortcuts.exit()
+        self._lift_pens()
+
+    def forget(self) -> None:
+        """The scene closes."""
+        self._lift_pens()
+        self.editor.forget()
+        parameters, self.editor.parameters = self.editor.parameters, None
+        if parameters is not None:
+            parameters.disconnectGui(self._connection)
+            parameters.parameterNode.RemoveObserver(self._observer)
+
+    def say(self, text: str) -> None:
+        """One message at a time, in the panel: no pop-ups."""
+        self.ui.messageLabel.text = text
+        self.ui.messageLabel.visible = bool(text)
+
+    def refresh(self) -> None:
+        """Shows what is so."""
+        ui, session, running = self.ui, self.editor.session, self.jobs.running
+        parameters = self.editor.parameters
+        chosen = bool(self.setup.proven and parameters and parameters.volume)
+        selected = session.selected if session is not None else None
+        ui.setupButton.visible = self.setup.wanted
+        ui.deviceLabel.text = self.setup.device
+        ui.modelSelector.enabled = self.setup.proven and not running
+        segmentor = bool(chosen and parameters.model != "refiner-only")
+        ui.segmentButton.enabled = segmentor and not running
+        ui.refineExistingButton.enabled = bool(chosen and not running and session is None)
+        ui.refineSection.enabled = selected is not None
+        ui.segmentSelector.enabled = session is not None
+        steps = session.session.state if session is not None else None
+        ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
+        ui.redoButton.enabled = bool(steps and steps.undone)
+        ui.cancelButton.visible = ui.progressBar.visible = running
+        if not running:
+            self._progress(0.0, "")
+        self._show_segments()
+        hints = session.session.hints if selected is not None else ()
+        waiting = len(session.session.pending) if selected is not None else 0
+        held, count = len(hints) - waiting, len(hints)
+        ui.hintsLabel.text = _("Hints held: {held} of {count}").format(held=held, count=count)
+        if selected is None:
+            self._lift_pens()
+
+    def _connect(self) -> None:
+        ui = self.ui
+        ui.modelSelector.connect("currentIndexChanged(int)", self._on_model)
+        ui.segmentSelector.connect("activated(int)", self._on_segment)
+        for button, act in (
+            (ui.setupButton, self.setup.install),
+            (ui.segmentButton, self.editor.segment),
+            (ui.refineExistingButton, self.editor.refine_existing),
+            (ui.newSegmentButton, self.editor.add_segment),
+            (ui.undoButton, self.editor.undo),
+            (ui.redoButton, self.editor.redo),
+            (ui.doubtButton, self.editor.doubt),
+            (ui.nextPlaceButton, self.editor.next_doubtful_place),
+            (ui.acceptButton, self.editor.accept),
+            (ui.rejectButton, self.editor.undo),
+            (ui.cancelButton, self.jobs.cancel),
+        ):
+            button.connect("clicked()", lambda act=act: self._guarded(act))
+        for name in PENS:
+            button = getattr(ui, f"{name}Button")
+            button.connect("clicked(bool)", lambda on, name=name: self._on_pen(name, on))
+        ui.brushSlider.connect("valueChanged(double)", lambda value: self.pens.set_diameter(value))
+
+    def _guarded(self, act) -> None:
+        """Does what a button says; what cannot be done is said in the panel."""
+        from HiDiffRefineLib.errors import HiDiffRefineError
+
+        self.say("")
+        try:
+            act()
+        except HiDiffRefineError as error:
+            self.say(f"{error.message} {error.remedy}")
+        self.refresh()
+
+    def _adopt_parameters(self) -> None:
+        if self.editor.parameters is not None:
+            return
+        parameters = self.logic.getParameterNode()
+        self.editor.parameters = parameters
+        self._connection = parameters.connectGui(self.ui)
+        node = parameters.parameterNode
+        self._observer = node.AddObserver("ModifiedEvent", lambda *_: self._on_input())
+        if self.setup.proven:
+            self._on_ready()
+        self.refresh()
+
+    def _on_ready(self) -> None:
+        fill_models(self.ui.modelSelector, self.editor.parameters.model)
+        self._on_model()
+
+    def _on_input(self) -> None:
+        """Another volume or segmentation: the session of the last one ends."""
+        session, parameters = self.editor.session, self.editor.parameters
+        if session is not None and (
+            parameters.volume is not session.volume_node or parameters.segmentation is not session.node
+        ):
+            self.editor.forget()
+        self.refresh()
+
+    def _on_model(self, index: int = 0) -> None:
+        name = self.ui.modelSelector.currentData
+        if name is None or self.editor.parameters is None:
+            return
+        if name != self.editor.parameters.model:
+            self.editor.forget()
+            self.editor.parameters.model = name
+        self.ui.modelLabel.text = describe(name)
+        self.refresh()
+
+    def _on_segment(self, index: int) -> None:
+        self._guarded(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
+        self._lift_pens()
+
+    def _on_pen(self, name: str, on: bool) -> None:
+        self._lift_pens()
+        session = self.editor.session
+        if on and session is not None and session.selected is not None:
+            getattr(self.ui, f"{name}Button").checked = True
+            self.pens.take(name, session, self.ui.brushSlider.value)
+
+    def _toggle(self, button) -> None:
+        if button.enabled and self.ui.refineSection.enabled:
+            button.click()
+
+    def _lift_pens(self) -> None:
+        self.pens.lift()
+        for name in PENS:
+            getattr(self.ui, f"{name}Button").checked = False
+
+    def _show_segments(self) -> None:
+        """The session's segments in the selector, only where they changed: a menu may be open."""
+        session, selector = self.editor.session, self.ui.segmentSelector
+        wanted = []
+        if session is not None:
+            wanted = [(key, session.name_of(key)) for key in session.keys if session.name_of(key)]
+        there = [(selector.itemData(n), selector.itemText(n)) for n in range(selector.count)]
+        if there != wanted:
+            selector.clear()
+            for segment_id, name in wanted:
+                selector.addItem(name, segment_id)
+        if session is not None and session.selected is not None:
+            selector.currentIndex = [segment_id for segment_id, _name in wanted].index(session.selected)
+
+    def _progress(self, share: float, what: str) -> None:
+        self.ui.progressBar.value = int(100 * share)
+        self.ui.progressBar.format = what or _("Working…")

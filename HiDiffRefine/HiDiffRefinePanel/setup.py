@@ -1,0 +1,102 @@
+"""What the worker needs: proven before anything is called ready, installed only when the user asks for it."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from HiDiffRefinePanel.editor import python_path
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+# Imported for real, in a process of its own: an installation that only looks complete is found out here.
+_PROOF = """
+import json, torch, monai, safetensors.torch, scipy.ndimage, jsonschema
+cuda = torch.cuda.is_available()
+device = torch.cuda.get_device_name(0) if cuda else "CPU"
+free, total = torch.cuda.mem_get_info() if cuda else (0, 0)
+print(json.dumps({"torch": torch.__version__, "device": device, "free": free, "total": total}))
+"""
+
+
+class Setup:
+    """Whether the worker can run, on which device, and what to do if it cannot."""
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+        self.proven = False
+        self.wanted = False
+        self.device = _("Not checked yet")
+        self.say: Callable[[str], None] = lambda text: None
+        self.ready: Callable[[], None] = lambda: None
+
+    def check(self) -> None:
+        """Has the interpreter of the worker import everything, which takes some seconds."""
+        self.device = _("Checking the installation…")
+        self.jobs.start(self._checking())
+
+    def install(self) -> None:
+        """Asks in plain words, installs, and checks again."""
+        text = _(
+            "HiDiffRefine needs PyTorch (up to some gigabytes) and four small Python packages. They are"
+            " downloaded from the Python package index and installed into this 3D Slicer. Install them now?"
+        )
+        if not slicer.util.confirmOkCancelDisplay(text):
+            return
+        try:
+            _install_torch()
+            _install_rest()
+        except Exception as error:  # pip and network have many ways to fail; none may take the panel along
+            self.say(
+                _("The installation failed: {error}. Check the network connection, and try again.").format(
+                    error=error
+                )
+            )
+            return
+        self.check()
+
+    def _checking(self) -> Iterator[None]:
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen([python_path(), "-c", _PROOF], stdout=output, stderr=subprocess.STDOUT)
+            try:
+                while process.poll() is None:
+                    yield None
+            finally:
+                process.kill()
+                process.wait()
+            output.seek(0)
+            text = output.read()
+        self.proven = process.returncode == 0
+        self.wanted = not self.proven
+        if self.proven:
+            found = json.loads(text.splitlines()[-1])
+            memory = _(", {free:.1f} of {total:.1f} GB free").format(
+                free=found["free"] / 2**30, total=found["total"] / 2**30
+            )
+            self.device = f"{found['device']}{memory if found['total'] else ''}, PyTorch {found['torch']}"
+            self.ready()
+        else:
+            self.device = _("PyTorch or a package is missing")
+            self.say(_("Press 'Set up' once: it installs what the models need."))
+
+
+def _install_torch() -> None:
+    try:
+        import PyTorchUtils
+    except ImportError as error:
+        raise RuntimeError(
+            _("the extension 'PyTorch' is missing: install it in the Extensions Manager, restart 3D Slicer")
+        ) from error
+    PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=">=2.2")
+
+
+def _install_rest() -> None:
+    try:
+        import slicer.packaging as packaging
+    except ImportError:  # before Slicer 5.12
+        slicer.util.pip_install(["-r", str(REQUIREMENTS)])
+    else:
+        packaging.pip_ensure(packaging.load_requirements(str(REQUIREMENTS)), requester="HiDiffRefine")

@@ -1,0 +1,205 @@
+"""Checks of the panel on the harness; run by `run_in_slicer`."""
+
+import sys
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+from Testing.harness.application import running_module
+from Testing.scene.made_up import add_volume, agree, cube, in_node, paint, ras_of
+from Testing.scene.obedient import ObedientModels
+from Testing.slicer_checks import outcomes
+
+
+def main() -> dict[str, str]:
+    return outcomes(globals(), running_module)
+
+
+class ObedientWorker:
+    """Stands in for the worker process."""
+
+    def models(self, name):
+        return ObedientModels()
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+def with_prior(running):
+    """A made-up head, segmented by the obedient model."""
+    running.editor.worker = ObedientWorker()
+    add_volume(slicer.mrmlScene)
+    running.wait()
+    running.ui.segmentButton.click()
+    running.wait()
+    return running.editor.session
+
+
+def click(running, kji, positive=True):
+    session = running.editor.session
+    node = session.hint_nodes.positive if positive else session.hint_nodes.negative
+    node.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, kji)))
+    running.wait()
+
+
+def check_nothing_can_be_pressed_before_there_is_a_volume(running, folder):
+    ui = running.ui
+    running.wait()
+    assert not ui.segmentButton.enabled and not ui.refineSection.enabled and not ui.setupButton.visible
+    assert "CPU" in ui.deviceLabel.text and "Research only" in ui.modelLabel.text
+    add_volume(slicer.mrmlScene)
+    assert ui.segmentButton.enabled and not ui.cancelButton.visible
+
+
+def check_segment_click_undo_redo_accept(running, folder):
+    session, ui = with_prior(running), running.ui
+    assert ui.segmentSelector.count == 2 and ui.refineSection.enabled
+    before = in_node(session)
+    click(running, (8, 25, 14))
+    after = in_node(session)
+    assert after[8, 25, 14] and ui.hintsLabel.text == "Hints held: 1 of 1" and agree(session)
+    ui.undoButton.click()
+    np.testing.assert_array_equal(in_node(session), before)
+    assert ui.redoButton.enabled and ui.hintsLabel.text == "Hints held: 0 of 0"
+    ui.redoButton.click()
+    np.testing.assert_array_equal(in_node(session), after)
+    ui.rejectButton.click()
+    np.testing.assert_array_equal(in_node(session), before)
+    ui.acceptButton.click()
+    segment = session.node.GetSegmentation().GetSegment(session.selected)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    assert logic.GetSegmentStatus(segment) == logic.Completed
+
+
+def check_a_stroke_is_taken_up(running, folder):
+    session = with_prior(running)
+    for sign, where in (("+", cube(8, 24, 24)), ("−", cube(8, 10, 10))):
+        paint(session.hint_nodes.strokes, f"{sign} {session.selected}", where, session)
+        running.wait()
+        assert in_node(session)[where].all() if sign == "+" else not in_node(session)[where].any()
+    assert running.ui.hintsLabel.text == "Hints held: 2 of 2" and agree(session)
+
+
+def check_a_refused_hint_is_explained_in_the_panel(running, folder):
+    session = with_prior(running)
+    click(running, (15, 10, 10))
+    assert "posterior hippocampus" in running.ui.messageLabel.text and running.ui.messageLabel.visible
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 0
+
+
+def check_pens_are_one_at_a_time_and_gone_with_the_module(running, folder):
+    session, ui = with_prior(running), running.ui
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    ui.positivePointButton.click()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    assert selection.GetActivePlaceNodeID() == session.hint_nodes.positive.GetID()
+    ui.negativeStrokeButton.click()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert ui.strokeEditor.activeEffect() and not ui.positivePointButton.checked
+    assert ui.strokeEditor.activeEffect().BrushAbsoluteDiameter == 5
+    ui.brushSlider.value = 12
+    assert ui.strokeEditor.activeEffect().BrushAbsoluteDiameter == 12
+    running.widget.exit()
+    assert ui.strokeEditor.activeEffect() is None and not ui.negativeStrokeButton.checked
+    running.widget.enter()
+
+
+def check_shortcuts_live_only_while_the_module_is_in_front(running, folder):
+    from PySide6.QtGui import QShortcut
+
+    def keys():
+        return [key for key in running.window.findChildren(QShortcut) if key.enabled]
+
+    assert len(keys()) == 5
+    running.widget.enter()
+    assert len(keys()) == 5
+    running.widget.exit()
+    assert not keys()
+    running.widget.enter()
+
+
+def check_a_newer_hint_ends_the_work_on_an_older_one(running, folder):
+    session = with_prior(running)
+    session.hint_nodes.positive.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, (8, 25, 14))))
+    running.wait(lambda: len(session.session.pending) == 1 and running.jobs.running)
+    click(running, (8, 30, 14))
+    assert in_node(session)[8, 25, 14] and in_node(session)[8, 30, 14] and agree(session)
+    assert not session.session.pending
+
+
+def check_an_existing_segmentation_is_refined_and_a_new_segment_started(running, folder):
+    first = with_prior(running)
+    node = first.node
+    running.ui.segmentationSelector.setCurrentNode(None)
+    assert running.editor.session is None
+    running.ui.segmentationSelector.setCurrentNode(node)
+    running.ui.refineExistingButton.click()
+    running.wait()
+    session = running.editor.session
+    assert session.node is node and running.ui.segmentSelector.count == 2
+    running.ui.newSegmentButton.click()
+    assert running.ui.segmentSelector.count == 3 and running.ui.segmentSelector.currentText == "New segment"
+    click(running, (3, 30, 14))
+    assert in_node(session)[3, 30, 14] and agree(session)
+
+
+def check_hand_edits_are_locked_if_the_user_says_so(running, folder):
+    session = with_prior(running)
+    running.ui.lockCheckBox.click()
+    assert running.editor.parameters.lockHandEdits
+    paint(session.node, session.selected, cube(2, 24, 24), session)
+    running.wait()
+    click(running, (3, 25, 25), False)
+    assert "locked" in running.ui.messageLabel.text and in_node(session)[3, 25, 25]
+
+
+def check_uncertainty_and_its_places(running, folder):
+    session, ui = with_prior(running), running.ui
+    ui.nextPlaceButton.click()
+    running.wait()
+    assert running.editor.parameters.doubt.GetImageData() and session.session.doubted
+    ui.nextPlaceButton.click()
+    assert "last doubtful place" in ui.messageLabel.text
+
+
+def check_volume_and_scene_may_go_at_any_moment(running, folder):
+    session = with_prior(running)
+    session.hint_nodes.positive.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, (8, 25, 14))))
+    running.wait(lambda: running.jobs.running)
+    slicer.mrmlScene.RemoveNode(session.volume_node)
+    assert running.editor.session is None and not running.ui.refineSection.enabled
+    running.wait()
+    with_prior(running)
+    slicer.mrmlScene.Clear(False)
+    running.wait()
+    assert running.editor.session is None and running.ui.segmentSelector.count == 0
+    with_prior(running)
+    assert running.ui.segmentSelector.count == 2
+
+
+def check_the_user_interface_never_waits(running, folder):
+    """The event loop turns at least every 30 ms while a CT is corrected."""
+    running.editor.worker = ObedientWorker()
+    volume = add_volume(slicer.mrmlScene)
+    array = np.random.default_rng(0).integers(0, 400, (120, 512, 512)).astype(np.int16)
+    array[30:60, 200:330, 160:300] = 600
+    array[70:90, 250:280, 200:230] = 800
+    slicer.util.updateVolumeFromArray(volume, array)
+    running.wait()
+    running.ui.segmentButton.click()
+    running.wait()
+    print(f"Segmented, the longest {1000 * running.longest_s:.0f} ms", file=sys.stderr)
+    session, running.longest_s = running.editor.session, 0.0
+    for n in range(3):
+        click(running, (45, 335 + 2 * n, 200))
+    running.ui.undoButton.click()
+    running.ui.redoButton.click()
+    assert agree(session) and len(session.session.hints) == 3
+    print(f"The event loop turned at least every {1000 * running.longest_s:.0f} ms", file=sys.stderr)
+    assert running.longest_s < 0.03

@@ -1,0 +1,90 @@
+"""Pictures of the module at work, for Resources/Screenshots: panel and four views, 1280 × 800.
+
+On the T1 template of the nilearn wheel (MNI152), cut to the right hippocampus. Run by `make screenshots`.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from nilearn.datasets import load_mni152_template
+
+from HiDiffRefineLib.scene.matrices import as_matrix
+from Testing.harness.application import REPOSITORY, running_module
+from Testing.harness.views import SliceView, ThreeDView
+
+SIZE = (1280, 800)
+CENTER_RAS = (27.0, -22.0, -16.0)
+# Where the first mask ends too early in the picture.
+CLICK_RAS = (24.0, -13.0, -18.0)
+
+
+def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
+    with running_module(SIZE) as running:
+        volume = add_template()
+        running.ui.modelSelector.currentIndex = running.ui.modelSelector.findData("hippocampus-mr")
+        running.ui.segmentButton.click()
+        running.wait(timeout_s=300)
+        segment = next(n for n in range(2) if "anterior" in running.ui.segmentSelector.itemText(n))
+        running.editor.select(list(running.editor.session.keys)[segment])
+        names = [save(running, volume, folder, "prior")]
+        running.ui.positivePointButton.click()
+        points = running.editor.session.hint_nodes.positive
+        points.AddControlPointWorld(vtk.vtkVector3d(*CLICK_RAS))
+        running.wait(timeout_s=300)
+        names.append(save(running, volume, folder, "result"))
+        running.ui.positivePointButton.click()
+        running.ui.doubtButton.click()
+        running.wait(timeout_s=300)
+        names.append(save(running, volume, folder, "uncertainty"))
+    return names
+
+
+def add_template():
+    """The template around the hippocampus, as a volume node."""
+    template = load_mni152_template(resolution=1)
+    array, affine = np.asarray(template.dataobj).T, template.affine.copy()
+    i, j, k = np.round(np.linalg.inv(affine) @ [*CENTER_RAS, 1])[:3].astype(int)
+    low = np.array([i - 28, j - 32, k - 28])
+    affine[:3, 3] += affine[:3, :3] @ low
+    part = array[low[2] : k + 28, low[1] : j + 32, low[0] : i + 28]
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "MNI152")
+    node.SetIJKToRASMatrix(as_matrix(affine))
+    slicer.util.updateVolumeFromArray(node, np.round(part * 1000).astype(np.int16))
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    return node
+
+
+def save(running, volume, folder: str, name: str) -> str:
+    """Panel on the left, four views on the right."""
+    from PySide6.QtGui import QImage, QPainter
+
+    side = ((SIZE[0] - 440) // 2, SIZE[1] // 2)
+    views = [SliceView(orientation, side) for orientation in ("Axial", "Sagittal", "Coronal")]
+    for view in views:
+        view.show(volume)
+        view.look_at(CLICK_RAS)
+        if running.editor.parameters.doubt and name == "uncertainty":
+            composite = view.logic.GetSliceCompositeNode()
+            composite.SetForegroundVolumeID(running.editor.parameters.doubt.GetID())
+            composite.SetForegroundOpacity(0.6)
+    views.append(ThreeDView(running.editor.session.node, side))
+    running.wait()  # the surface that the view asked for is a change to look at
+    image = running.picture().toImage()
+    painter = QPainter(image)
+    for n, view in enumerate(views):
+        pixels = view.picture()
+        part = QImage(pixels.tobytes(), *side, 3 * side[0], QImage.Format.Format_RGB888)
+        painter.drawImage(440 + n % 2 * side[0], n // 2 * side[1], part)
+    painter.end()
+    for view in views:
+        view.close()
+        slicer.mrmlScene.RemoveNode(view.node)
+    path = Path(folder) / f"{name}.png"
+    image.save(str(path))
+    print(path, file=sys.stderr)
+    return str(path)

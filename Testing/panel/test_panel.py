@@ -1,0 +1,22 @@
+"""The panel on the harness: real scene, real .ui file, PySide6 in the place of Slicer's qt."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from Testing.slicer_checks import names_of
+
+SCRIPTS = sorted(Path(__file__).parent.glob("*_in_slicer.py"))
+CHECKS = [(script, name) for script in SCRIPTS for name in names_of(script)]
+
+
+@pytest.fixture(scope="module")
+def wrong(in_slicer):
+    return cache(in_slicer)
+
+
+@pytest.mark.parametrize("script, check", CHECKS, ids=[name for _, name in CHECKS])
+def test_in_slicer(wrong, script, check):
+    if wrong(script)[check]:
+        pytest.fail(wrong(script)[check], pytrace=False)

@@ -1,0 +1,357 @@
+"""Checks of editing on nodes; run by `run_in_slicer`."""
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+from HiDiffRefineLib.errors import HintError, WorkerError
+from HiDiffRefineLib.scene.segmentation_nodes import segment_ids, segment_name
+from Testing.scene.application import application_scene
+from Testing.scene.made_up import (
+    SHAPE,
+    add_transform,
+    add_volume,
+    agree,
+    click,
+    click_and_refine,
+    cube,
+    finish,
+    in_node,
+    open_session,
+    paint,
+    segmented,
+)
+from Testing.slicer_checks import outcomes
+
+
+def main() -> dict[str, str]:
+    return outcomes(globals(), application_scene)
+
+
+def check_segments_come_with_names_colours_terminology_and_status(scene, folder):
+    session = segmented(scene)
+    one, two = segment_ids(session.node)
+    assert segment_name(session.node, two) == "posterior hippocampus"
+    assert in_node(session, one).sum() == 6 * 12 * 12 and in_node(session, two).sum() == 4 * 12 * 12
+    segment = session.node.GetSegmentation().GetSegment(one)
+    label = session.session.engine.bundle.labels[0]
+    np.testing.assert_allclose(np.multiply(segment.GetColor(), 255), label.color, atol=0.01)
+    tag = vtk.mutable("")
+    segment.GetTag(segment.GetTerminologyEntryTagName(), tag)
+    assert label.type.value in str(tag)
+    logic = slicer.vtkSlicerSegmentationsModuleLogic
+    assert logic.GetSegmentStatus(segment) == logic.InProgress
+    session.accept()
+    assert logic.GetSegmentStatus(segment) == logic.Completed
+    assert session.selected == one and agree(session)
+
+
+def check_a_click_is_shown_step_by_step_and_is_one_undo_step(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    click(session, (8, 25, 14))
+    assert session.take_hints() == 1
+    sizes = [in_node(session).sum() for preview in session.refining() if preview is not None]
+    assert before.sum() < sizes[0] < sizes[1] and agree(session)
+    after = in_node(session)
+    assert after[8, 25, 14]
+    assert session.undo() and agree(session)
+    np.testing.assert_array_equal(in_node(session), before)
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 0
+    assert session.redo() and agree(session)
+    np.testing.assert_array_equal(in_node(session), after)
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 1
+    assert not session.redo()
+
+
+def check_undo_by_the_segment_editor_takes_the_hint_back_too(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    click_and_refine(session, (8, 25, 14))
+    click_and_refine(session, (8, 10, 10), False)
+    after = in_node(session)
+    for _ in range(2):
+        session.writer.logic.Undo()
+        finish(session.syncing(lock=False))
+        assert agree(session)
+    np.testing.assert_array_equal(in_node(session), before)
+    assert not session.session.hints and session.hint_nodes.negative.GetNumberOfControlPoints() == 0
+    session.writer.logic.Redo()
+    finish(session.syncing(lock=False))
+    assert session.redo() and agree(session)
+    np.testing.assert_array_equal(in_node(session), after)
+    assert len(session.session.hints) == 2
+
+
+def check_undo_goes_farther_than_the_editors_own(scene, folder):
+    session = segmented(scene)
+    seen = [in_node(session)]
+    for n in range(8):
+        click_and_refine(session, (8, 22 + n, 6 + 3 * n))
+        seen.append(in_node(session))
+    for mask in seen[-2::-1]:
+        assert session.undo() and agree(session)
+        np.testing.assert_array_equal(in_node(session), mask)
+    for mask in seen[1:]:
+        assert session.redo() and agree(session)
+        np.testing.assert_array_equal(in_node(session), mask)
+
+
+def check_other_segments_keep_every_voxel_with_and_without_overlap(scene, folder):
+    """The failure of SlicerNNInteractive's issue 105."""
+    session = segmented(scene)
+    one, two = segment_ids(session.node)
+    node = session.writer.editor_node
+    for mode in (node.OverwriteAllSegments, node.OverwriteVisibleSegments, node.OverwriteNone):
+        node.SetOverwriteMode(mode)
+        other = in_node(session, two)
+        before = in_node(session)
+        # Between both segments: the ball reaches into the other one.
+        click_and_refine(session, (13, 10, 10))
+        np.testing.assert_array_equal(in_node(session, two), other)
+        assert (in_node(session) != before).any() and agree(session)
+        session.undo()
+        np.testing.assert_array_equal(in_node(session, two), other)
+        session.redo()
+        np.testing.assert_array_equal(in_node(session, two), other)
+        session.undo()
+
+
+def check_segments_that_overlap_from_the_start_keep_their_voxels(scene, folder):
+    session = segmented(scene)
+    one, two = segment_ids(session.node)
+    paint(session.node, two, cube(8, 12, 12, 4), session)  # in the middle of the first one
+    finish(session.syncing(lock=False))
+    both = in_node(session, one) & in_node(session, two)
+    assert both.sum() == 64
+    session.select(one)
+    click_and_refine(session, (9, 10, 10), False)
+    assert (in_node(session, one) & both).sum() == 64 and in_node(session, two)[both].all()
+    assert agree(session)
+
+
+def check_masking_of_the_segment_editor_binds_edits(scene, folder):
+    session = segmented(scene)
+    node = session.writer.editor_node
+    node.SourceVolumeIntensityMaskOn()
+    node.SetSourceVolumeIntensityMaskRange(200, 1000)
+    before = in_node(session)
+    allowed = np.argwhere(session.volume.array[8] >= 200)
+    j, i = next((j, i) for j, i in allowed if 24 < j < 30 and 10 < i < 16)
+    click_and_refine(session, (8, j, i))
+    changed = in_node(session) != before
+    assert changed.sum() > 3 and (session.volume.array[changed] >= 200).all() and agree(session)
+    refused = np.argwhere(session.volume.array[8, 25:30, 10:16] < 200)[0] + (25, 10)
+    click(session, (8, *refused))
+    try:
+        session.take_hints()
+        raise AssertionError("taken")
+    except HintError as error:
+        assert "locked" in error.message
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 1
+    session.undo()
+    np.testing.assert_array_equal(in_node(session), before)
+    node.SourceVolumeIntensityMaskOff()
+    node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedInsideSingleSegment)
+    node.SetMaskSegmentID(segment_ids(session.node)[0])
+    click_and_refine(session, (8, 9, 9), False)
+    assert (before & ~in_node(session)).any() and agree(session)
+    node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
+    click_and_refine(session, (8, *refused))
+    assert agree(session)
+
+
+def check_paint_by_hand_becomes_the_mask_or_is_locked(scene, folder):
+    for lock in (False, True):
+        session = segmented(scene)
+        drawn = cube(2, 24, 24)
+        paint(session.node, session.selected, drawn, session)
+        finish(session.syncing(lock))
+        assert session.session.mask()[drawn].all() and agree(session)
+        click(session, (3, 25, 25), False)
+        if lock:
+            try:
+                session.take_hints()
+                raise AssertionError("taken")
+            except HintError:
+                pass
+        else:
+            session.take_hints()
+            finish(session.refining())
+            assert not in_node(session)[3, 25, 25]
+            session.undo()
+        assert in_node(session)[drawn].all()
+        session.undo()
+        assert not in_node(session)[drawn].any() and agree(session)
+        session.close()
+
+
+def check_a_stroke_is_a_hint(scene, folder):
+    session = segmented(scene)
+    stroke = cube(8, 24, 24)
+    strokes = session.hint_nodes.strokes
+    paint(strokes, f"+ {session.selected}", stroke, session)
+    assert session.take_hints() == 1 and session.take_hints() == 0
+    finish(session.refining())
+    assert in_node(session)[stroke].all() and agree(session)
+    paint(strokes, f"− {session.selected}", cube(9, 25, 25, 2), session)
+    assert session.take_hints() == 1
+    finish(session.refining())
+    assert not in_node(session)[cube(9, 25, 25, 2)].any() and agree(session)
+    assert session.take_hints() == 0
+    session.undo()
+    session.undo()
+    assert not session.session.hints and session.take_hints() == 0
+
+
+def check_a_stopped_edit_counts_from_its_first_preview_on(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    click(session, (8, 25, 14))
+    session.take_hints()
+    job = session.refining()
+    assert next(job) is None
+    job.close()
+    np.testing.assert_array_equal(in_node(session), before)
+    assert len(session.session.pending) == 1
+    job = session.refining()
+    while next(job) is None:
+        pass
+    job.close()
+    assert in_node(session)[8, 25, 14] and agree(session) and not session.session.pending
+    session.undo()
+    np.testing.assert_array_equal(in_node(session), before)
+
+
+def check_segments_added_deleted_and_renamed_by_the_user(scene, folder):
+    session = segmented(scene)
+    one, two = segment_ids(session.node)
+    segmentation = session.node.GetSegmentation()
+    click_and_refine(session, (8, 25, 14))
+    third = segmentation.AddEmptySegment("", "posterior hippocampus")
+    segmentation.GetSegment(one).SetName("front")
+    finish(session.syncing(lock=False))
+    assert session.session.segments == ["front", "posterior hippocampus", "posterior hippocampus 2"]
+    session.select(third)
+    click_and_refine(session, (4, 30, 8))
+    assert in_node(session, third).any()
+    mask = in_node(session, one)
+    segmentation.RemoveSegment(one)
+    finish(session.syncing(lock=False))
+    assert session.name_of(one) is None and agree(session)
+    assert session.undo()
+    np.testing.assert_array_equal(in_node(session, one), mask)
+    assert agree(session) and session.hint_nodes.positive.GetNumberOfControlPoints() == 2
+
+
+def check_a_hint_outside_or_in_another_segment_is_refused_and_removed(scene, folder):
+    session = segmented(scene)
+    for kji in ((8, 200, 10), (15, 10, 10)):
+        click(session, kji)
+        try:
+            session.take_hints()
+            raise AssertionError("taken")
+        except HintError:
+            assert session.hint_nodes.positive.GetNumberOfControlPoints() == 0
+
+
+def check_events_are_told_and_own_writes_are_not(scene, folder):
+    told = []
+    session = segmented(scene, changed=lambda: told.append("changed"), gone=lambda: told.append("gone"))
+    click(session, (8, 25, 14))
+    assert told == ["changed"]
+    session.take_hints()
+    finish(session.refining())
+    session.undo()
+    session.redo()
+    assert told == ["changed"]
+    paint(session.node, session.selected, cube(2, 24, 24), session)
+    assert told[1:] and set(told) == {"changed"}
+    session.close()
+    told.clear()
+    paint(session.node, session.selected, cube(5, 24, 24), session)
+    click(session, (8, 25, 14))
+    scene.Clear(False)
+    assert not told
+
+
+def check_whatever_goes_is_told(scene, folder):
+    def exchange(session, volume):
+        slicer.util.updateVolumeFromArray(volume, np.zeros(SHAPE, np.int16))
+
+    for act in (
+        lambda session, volume: scene.RemoveNode(volume),
+        lambda session, volume: scene.RemoveNode(session.node),
+        lambda session, volume: scene.RemoveNode(session.hint_nodes.strokes),
+        lambda session, volume: volume.SetAndObserveTransformNodeID(add_transform(scene, np.eye(4)).GetID()),
+        exchange,
+        lambda session, volume: scene.Clear(False),
+    ):
+        told = []
+        volume = add_volume(scene)
+        session = open_session(scene, volume, gone=lambda told=told: told.append("gone"))
+        act(session, volume)
+        assert told, act
+        session.close()
+
+
+def check_what_is_painted_during_an_edit_stays(scene, folder):
+    session = segmented(scene)
+    click(session, (8, 25, 14))
+    session.take_hints()
+    drawn = cube(8, 30, 14, 2)
+    for n, _ in enumerate(session.refining()):
+        if n == 1:
+            paint(session.node, session.selected, drawn, session)
+    finish(session.syncing(lock=False))
+    assert in_node(session)[drawn].all() and agree(session)
+
+
+def check_an_edit_that_fails_on_its_way_leaves_the_node_as_it_was(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    run = session.session.engine.run
+
+    def failing(*arguments):
+        for answer in run(*arguments):
+            yield answer
+            if answer is not None:
+                raise WorkerError("gone", "again")
+
+    session.session.engine.run = failing
+    click(session, (8, 25, 14))
+    session.take_hints()
+    try:
+        finish(session.refining())
+        raise AssertionError("no error")
+    except WorkerError:
+        np.testing.assert_array_equal(in_node(session), before)
+    assert len(session.session.pending) == 1 and agree(session)
+
+
+def check_undo_by_the_segment_editor_passes_hints_that_changed_nothing(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    click_and_refine(session, (8, 25, 14))
+    after = in_node(session)
+    click_and_refine(session, (8, 25, 14))  # obeyed already
+    np.testing.assert_array_equal(in_node(session), after)
+    session.writer.logic.Undo()
+    finish(session.syncing(lock=False))
+    np.testing.assert_array_equal(in_node(session), before)
+    assert not session.session.hints and agree(session)
+    session.redo()
+    session.redo()
+    assert len(session.session.hints) == 2 and agree(session)
+
+
+def check_segmenting_cancelled_while_it_is_written_leaves_whole_segments(scene, folder):
+    session = open_session(scene)
+    job = session.segmenting((), lambda share, what: None)
+    while not session.session.segments:
+        next(job)
+    job.close()
+    assert len(session.keys) == 2 and agree(session) and in_node(session).any()
+    click_and_refine(session, (8, 25, 14))
+    assert agree(session)

@@ -1,0 +1,96 @@
+"""Models without torch: a segmentor by thresholds, a refiner that paints a ball around the newest hint."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from HiDiffRefineLib.bundles import Bundle, load_bundle
+from HiDiffRefineLib.geometry.boxes import part_of
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import bounds_ras
+from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.inference.messages import (
+    Doubt,
+    DoubtRequest,
+    EditRequest,
+    LabelMask,
+    Preview,
+    SegmentationRequest,
+)
+from HiDiffRefineLib.session.blocks import bounding_box
+from HiDiffRefineLib.volumes.volume import Volume
+
+THRESHOLDS = (500, 700)
+
+
+@dataclass
+class ObedientModels:
+    """See `session.engine.Models`; `radii_mm` are those of the balls, one a reverse step."""
+
+    radii_mm: tuple[float, ...] = (2.0, 4.0)
+    bundle: Bundle = field(default_factory=lambda: load_bundle("hippocampus-mr"))
+    refiner_bundle: Bundle = field(default_factory=lambda: load_bundle("refiner"))
+
+    def open(self, volume: Volume) -> "ObedientEngine":
+        return ObedientEngine(volume, self)
+
+
+@dataclass
+class ObedientEngine:
+    """See `session.engine.Engine`."""
+
+    volume: Volume
+    models: ObedientModels
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.models.bundle
+
+    @property
+    def refiner_bundle(self) -> Bundle:
+        return self.models.refiner_bundle
+
+    def close(self) -> None:
+        pass
+
+    def run(self, request, progress, wait) -> Iterator:
+        grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
+        if not wait:
+            yield None
+        if isinstance(request, SegmentationRequest):
+            progress(0.5, "looking")
+            low, high = THRESHOLDS
+            values = self.volume.array
+            yield [_labelled(1, (values >= low) & (values < high)), _labelled(2, values >= high)]
+        elif isinstance(request, EditRequest):
+            mask = None
+            for radius in self.models.radii_mm:
+                for view in request.views:
+                    part = part_of(grid, view.box)
+                    mask = view.mask | False
+                    near = _distances(part, bounds_ras(request.hints[-1]).mean(0)) < radius
+                    mask[near & ~view.protected] = request.hints[-1].positive
+                    unclamped = mask.copy()
+                    hinted = hint_labels(request.hints, part)
+                    mask[hinted != 0] = hinted[hinted != 0] > 0
+                    yield Preview(view.box, mask, unclamped)
+                    if not wait:
+                        yield None
+        elif isinstance(request, DoubtRequest):
+            part, mask = part_of(grid, request.view.box), request.view.mask
+            values = np.where(mask, 0.5, 0).astype(np.float32)
+            place = part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1]
+            yield Doubt(part, request.view.box, values, place[None, :3])
+
+
+def _labelled(label: int, mask: np.ndarray) -> LabelMask:
+    box = bounding_box(mask)
+    return LabelMask(label, box, None if box is None else mask[box])
+
+
+def _distances(grid: Grid, point_ras: np.ndarray) -> np.ndarray:
+    kji = np.indices(grid.shape_kji)
+    points = np.einsum("rc,ckji->rkji", grid.ijk_to_ras[:3, :3], kji[::-1])
+    offset = grid.ijk_to_ras[:3, 3] - point_ras
+    return np.linalg.norm(points + offset[:, None, None, None], axis=0)
