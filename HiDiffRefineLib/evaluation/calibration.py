@@ -10,11 +10,11 @@ from scipy.special import xlogy
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case
 from HiDiffRefineLib.evaluation.metrics import border_zone, expected_calibration_error
-from HiDiffRefineLib.evaluation.run import SAMPLES
 from HiDiffRefineLib.inference.compose import label_probability, whole_probability
 from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.refiner import reverse_steps
+from HiDiffRefineLib.session.editing import SAMPLES
 
 # A label's voxels near the border are looked at up to this number: a liver must not outvote a gland.
 VOXELS = 20_000

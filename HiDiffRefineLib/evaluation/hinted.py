@@ -151,7 +151,9 @@ def _ways(
     refiner, plain = pipeline.network("refiner"), pipeline.network("plain_refiner")
 
     def by(network, chain, steps):
-        return lambda mask, hints: refined(pipeline, segment, network, chain, steps, mask, hints)
+        return lambda mask, hints: answered(
+            mask, previews(pipeline, segment, network, chain, steps, mask, hints)
+        )
 
     ways = {
         "refiner_1_step": by(refiner, pipeline.chain, 1),
@@ -163,17 +165,9 @@ def _ways(
     return ways
 
 
-def refined(
-    pipeline: Pipeline,
-    segment: Segment,
-    network,
-    chain,
-    steps: int,
-    mask: np.ndarray,
-    hints: Sequence[RobotHint],
-) -> Answer:
-    """The mask (k, j, i) after an edit under all hints; the chain is None for the plain refiner."""
-    *_, last = previews(pipeline, segment, network, chain, steps, mask, hints)
+def answered(mask: np.ndarray, edit: Iterator[Preview]) -> Answer:
+    """What an edit of a mask (k, j, i) ends with."""
+    *_, last = edit
     result, unclamped = mask.copy(), mask.copy()
     result[last.box], unclamped[last.box] = last.mask, last.unclamped
     return Answer(result, unclamped, last.box)
@@ -188,7 +182,7 @@ def previews(
     mask: np.ndarray,
     hints: Sequence[RobotHint],
 ) -> Iterator[Preview]:
-    """What `refined` is the last of: the edit after each reverse step."""
+    """An edit under all hints, after each reverse step; the chain is None for the plain refiner."""
     given = [as_hint(hint, segment.grid) for hint in hints]
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
     working = working_spacing_kji(pipeline.bundle, segment.grid)

@@ -13,10 +13,8 @@ from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_p
 from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
 from HiDiffRefineLib.inference.refiner import Region, plain_refinement, reverse_steps
+from HiDiffRefineLib.session.editing import SAMPLES
 from HiDiffRefineLib.volumes.read import title
-
-# Chains side by side for the uncertainty map.
-SAMPLES = 8
 
 
 def evaluate(

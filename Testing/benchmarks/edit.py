@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from edit_parts import COLUMNS, split, synchronize
 from edit_scene import HINTS, SPACING_KJI, WORKING_KJI, Scene
+from graphs import RefinerGraphs
 from torch.utils.flop_counter import FlopCounterMode
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import Bundle, models_folder
 from HiDiffRefineLib.inference import edit
-from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.models import autocast, load_network
 from HiDiffRefineLib.inference.regions import edit_region
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS

@@ -3,11 +3,17 @@
 import pytest
 import torch
 
-from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.models import autocast
-from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS
+from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS, BernoulliRefiner
+from Testing.benchmarks.graphs import RefinerGraphs
 
 SHAPE_KJI = (16, 32, 32)
+
+
+@pytest.fixture
+def refiner(randomise, small_refiner):
+    """Of random weights."""
+    return randomise(BernoulliRefiner(**small_refiner)).eval()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
