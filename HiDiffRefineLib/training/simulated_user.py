@@ -61,7 +61,7 @@ def give_hint(hints: Hints, mask: torch.Tensor, truth: torch.Tensor, rng: np.ran
     noise = torch.rand_like(error)
     score = {"deep": deep + noise, "anywhere": noise, "border": noise * (deep == 1)}[place] * error
     flat = score.flatten(1).argmax(1)
-    wrong = error.flatten(1).any(1)
+    wrong = error.flatten(1).any(1, keepdim=True)
     shape = error.shape[2:]
     center = torch.stack(torch.unravel_index(flat, shape), dim=1).float()
     positive = truth.flatten(1)[torch.arange(len(flat), device=flat.device), flat] > 0.5
@@ -76,10 +76,11 @@ def give_hint(hints: Hints, mask: torch.Tensor, truth: torch.Tensor, rng: np.ran
         drawn = bump(shape, center, CLICK_SIGMA_KJI)[:, None]
     near = bump(shape, center, NEAR_SIGMA_KJI)[:, None]
     given = wrong.view(-1, 1, 1, 1, 1)
-    for sample in torch.nonzero(wrong)[:, 0].tolist():
-        # The positive channel stands before the negative one.
-        target = hints.channels[sample, channel - int(positive[sample])]
-        torch.maximum(target, drawn[sample, 0], out=target)
+    # The positive channel stands before the negative one. Without a look at single samples: the GPU would wait.
+    sides = torch.cat([side & wrong for side in (positive[:, None], ~positive[:, None])], dim=1)
+    told = drawn * sides.view(-1, 2, 1, 1, 1)
+    pair = hints.channels[:, channel - 1 : channel + 1]
+    torch.maximum(pair, told, out=pair)
     held = (held > 0) & given
     # Not in place: answers to earlier hints may still have their gradients to give.
     hints.clamped = hints.clamped | held
