@@ -19,10 +19,10 @@ from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.networks import build_network
 from HiDiffRefineLib.training.config import TrainConfig
-from HiDiffRefineLib.training.loop import fit, load_half, make_fabric, save_half
+from HiDiffRefineLib.training.loop import fit, load_half, make_fabric, mean_terms, save_half
 from HiDiffRefineLib.training.patches import SegmentationPatches, batches
 from HiDiffRefineLib.training.priors import predict_case
-from HiDiffRefineLib.training.refiner import chain_loss, paired_sets, print_refinement
+from HiDiffRefineLib.training.refiner import chain_losses, paired_sets, print_refinement
 from HiDiffRefineLib.training.refiner_patches import RefinerPatches
 from HiDiffRefineLib.training.segmentor import is_sided
 
@@ -55,13 +55,16 @@ class Collaboration(nn.Module):
             others = 1 - probabilities[:, :1] - prior
             # Parameters that ask for no gradient while this graph is built get none from it.
             self.refiner.requires_grad_(False)
-            parts = chain_loss(
-                self.refiner, self.chain, self.rng, images, prior, others, (labels == label).float()
+            terms["collaboration"] = self.weight * self._refiner_loss(
+                images, prior, others, (labels == label).float()
             )
             self.refiner.requires_grad_(True)
-            terms["collaboration"] = self.weight * sum(parts.values())
-        parts = chain_loss(self.refiner, self.chain, self.rng, *refiner_batch)
-        return terms | {"refiner": sum(parts.values())}
+        return terms | {"refiner": self._refiner_loss(*refiner_batch)}
+
+    def _refiner_loss(self, image, prior, others, truth) -> torch.Tensor:
+        """The mean over a session's answers."""
+        answers = chain_losses(self.refiner, self.chain, self.rng, image, prior, others, truth)
+        return sum(mean_terms(list(answers)).values())
 
 
 def train_collaboration(config: TrainConfig) -> None:
@@ -96,7 +99,7 @@ def train_collaboration(config: TrainConfig) -> None:
         replace(config, warm_start=None),
         both,
         zip(*feeds, strict=False),
-        lambda network, batch: network(*batch[0], batch[1]),
+        lambda network, batch: [network(*batch[0], batch[1])],
         compiled=(segmentor, refiner.encoder, refiner.denoiser),
     )
     if fabric.global_rank:

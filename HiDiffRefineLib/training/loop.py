@@ -43,7 +43,7 @@ def fit(
     config: TrainConfig,
     network: nn.Module,
     batches: Iterable,
-    loss: Callable[[nn.Module, object], dict[str, torch.Tensor]],
+    losses: Callable[[nn.Module, object], Iterable[dict[str, torch.Tensor]]],
     methods: tuple[str, ...] = (),
     compiled: tuple[nn.Module, ...] = (),
 ) -> nn.Module:
@@ -55,8 +55,9 @@ def fit(
 
     Args:
         batches: endless; on the fabric's device.
-        loss: (network, batch) → named terms; their sum is minimised.
-        methods: methods of the network besides forward that `loss` calls.
+        losses: (network, batch) → named terms, once or more; each time the optimiser makes a step down their
+            sum before it asks for the next.
+        methods: methods of the network besides forward that `losses` calls.
         compiled: parts of the network to compile; none for the network as one.
     """
     output = Path(config.output)
@@ -104,16 +105,18 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * learning_rate_share(progress)
             wrapped.train()
-            terms = loss(wrapped, batch)
-            optimizer.zero_grad(set_to_none=True)
-            fabric.backward(sum(terms.values()))
-            norm = fabric.clip_gradients(wrapped, optimizer, max_norm=1.0, error_if_nonfinite=False)
-            # A single bad batch must not end hours of training.
-            if norm.isfinite():
-                optimizer.step()
-                averaged.update_parameters(network)
+            steps = []
+            for terms in losses(wrapped, batch):
+                optimizer.zero_grad(set_to_none=True)
+                fabric.backward(sum(terms.values()))
+                norm = fabric.clip_gradients(wrapped, optimizer, max_norm=1.0, error_if_nonfinite=False)
+                # A single bad batch must not end hours of training.
+                if norm.isfinite():
+                    optimizer.step()
+                    averaged.update_parameters(network)
+                steps.append({name: term.detach() for name, term in terms.items()})
             if iteration % LOG_EVERY == 0:
-                values = {name: float(term.detach()) for name, term in terms.items()}
+                values = {name: float(term) for name, term in mean_terms(steps).items()}
                 if not all(isfinite(value) for value in values.values()):
                     fault = f"The loss is not a number at iteration {iteration}."
                     raise ConfigError(fault, "Lower learning_rate.")
@@ -131,6 +134,11 @@ def fit(
     save()
     plot_curves(log, output / "curves.png")
     return averaged.module
+
+
+def mean_terms(steps: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each named term."""
+    return {name: torch.stack([terms[name] for terms in steps]).mean() for name in steps[0]}
 
 
 def save_half(network: nn.Module, path: Path) -> None:

@@ -1,13 +1,14 @@
 """Stage 1: the plain refiner, and the Bernoulli refiner trained on the states it will meet.
 
 A sample is a whole editing session: an answer without hints, then one after every hint, each hint given on
-the model's own answer to those before (RITM, arXiv 2102.06583), and every answer is learnt from. The prior
+the model's own answer to those before (RITM, arXiv 2102.06583); every answer is a step of learning. The prior
 stays the chain's terminal law throughout, with the hints in it. States are never built from the truth: where
 the prior is confidently wrong, a state drawn from q(y_t | y_0) gives the truth away and the network learns to
 copy it. They come from the prior (t = T, at least half of the answers) or from the model's own answers along
 an inference schedule.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from glob import glob
 from pathlib import Path
@@ -24,7 +25,7 @@ from HiDiffRefineLib.inference.refiner import Region, condition, plain_refinemen
 from HiDiffRefineLib.networks import build_network
 from HiDiffRefineLib.training.cases import load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
-from HiDiffRefineLib.training.loop import fit, make_fabric
+from HiDiffRefineLib.training.loop import fit, make_fabric, mean_terms
 from HiDiffRefineLib.training.patches import batches
 from HiDiffRefineLib.training.priors import load_priors
 from HiDiffRefineLib.training.refiner_patches import RefinerPatches
@@ -53,8 +54,8 @@ def train_refiner(config: TrainConfig) -> None:
     rng = np.random.default_rng(config.seed)
     plain = config.task == "plain_refiner"
 
-    def loss(network, batch):
-        return plain_loss(network, rng, *batch) if plain else chain_loss(network, chain, rng, *batch)
+    def losses(network, batch):
+        return plain_losses(network, rng, *batch) if plain else chain_losses(network, chain, rng, *batch)
 
     network = build_network(*bundle.network(config.task))
     network = fit(
@@ -62,7 +63,7 @@ def train_refiner(config: TrainConfig) -> None:
         config,
         network,
         batches(patches, config.batch, config.workers, fabric.device),
-        loss,
+        losses,
         ("encode", "denoise"),
         (network.encoder, network.denoiser),
     )
@@ -115,7 +116,7 @@ def paired_sets(config: TrainConfig) -> tuple[list[list], list[list]]:
     return training, held_out
 
 
-def plain_loss(network, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
+def plain_losses(network, rng, image, prior, others, truth) -> Iterator[dict[str, torch.Tensor]]:
     """One pass from the soft prior to the mask, for every hint of a session."""
 
     def answers(mask, hints):
@@ -123,10 +124,12 @@ def plain_loss(network, rng, image, prior, others, truth) -> dict[str, torch.Ten
         features = network.encode(condition(image, prior, others, mask, hints.channels))
         yield network.denoise(held, held, prior.new_ones(len(prior)), features), {}
 
-    return session_loss(answers, rng, prior, truth)
+    return session_losses(answers, rng, prior, truth)
 
 
-def chain_loss(network, chain: BernoulliChain, rng, image, prior, others, truth) -> dict[str, torch.Tensor]:
+def chain_losses(
+    network, chain: BernoulliChain, rng, image, prior, others, truth
+) -> Iterator[dict[str, torch.Tensor]]:
     """Some reverse steps for every hint of a session, at states that the chain itself reached; all samples of
     the batch at the same t."""
 
@@ -144,7 +147,7 @@ def chain_loss(network, chain: BernoulliChain, rng, image, prior, others, truth)
                 state = draw(chain.step_probability(state, own, held, t, s), torch.rand_like(held))
                 t = s
 
-    return session_loss(answers, rng, prior, truth)
+    return session_losses(answers, rng, prior, truth)
 
 
 def schedule(chain: BernoulliChain, rng: np.random.Generator) -> list[int]:
@@ -155,8 +158,11 @@ def schedule(chain: BernoulliChain, rng: np.random.Generator) -> list[int]:
     return [*chain.timesteps(length), 0][1 : 1 + min(length, MOST_STEPS)]
 
 
-def session_loss(answers, rng, prior, truth) -> dict[str, torch.Tensor]:
-    """The mean loss over all answers of an editing session.
+def session_losses(answers, rng, prior, truth) -> Iterator[dict[str, torch.Tensor]]:
+    """The loss of each answer of an editing session, the mean over its reverse steps.
+
+    No gradient passes from an answer to the one before, so each may be followed by a step of the optimiser:
+    several times as many steps as with one for the whole session, at the same price.
 
     Args:
         answers: (mask, hints) → (logits, further terms of that shape) of each reverse step.
@@ -168,17 +174,17 @@ def session_loss(answers, rng, prior, truth) -> dict[str, torch.Tensor]:
     count = 0 if rng.random() < UNHINTED_SHARE else int(rng.integers(1, MOST_HINTS + 1))
     # The first hint is given on the prior's mask, or on what the refiner made of it.
     refined_first = rng.random() < 0.5
-    losses: list[dict[str, torch.Tensor]] = []
     for n in range(count + 1):
         if n > 0:
             give_hint(hints, mask, truth, rng)
             told = torch.ones_like(told)
+        steps = []
         for logits, further in answers(mask, hints):
-            losses.append(mask_loss(logits, truth, hints.near, told))
-            losses[-1] |= {name: _mean(term, told) for name, term in further.items()}
+            steps.append(mask_loss(logits, truth, hints.near, told))
+            steps[-1] |= {name: _mean(term, told) for name, term in further.items()}
+        yield mean_terms(steps)
         if n > 0 or refined_first:
             mask = hints.hold((logits.detach() > 0).float())
-    return {name: torch.stack([terms[name] for terms in losses]).mean() for name in losses[0]}
 
 
 _dice = DiceLoss(sigmoid=True, reduction="none")

@@ -28,12 +28,12 @@ def train_segmentor(config: TrainConfig) -> None:
     # Dice over the whole batch: a small organ missing from one patch is no perfect score there.
     criterion = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
 
-    def loss(network, batch):
+    def losses(network, batch):
         images, labels = batch
         logits = network(images.contiguous(memory_format=torch.channels_last_3d))
-        return {"dice+ce": criterion(logits, labels)}
+        yield {"dice+ce": criterion(logits, labels)}
 
-    network = fit(fabric, config, build_network(*bundle.network("segmentor")), feed, loss)
+    network = fit(fabric, config, build_network(*bundle.network("segmentor")), feed, losses)
     if held_out and fabric.global_rank == 0:
         network.eval()
         priors = {c.name: predict_case(network, c, bundle, fabric.device) for c in held_out}

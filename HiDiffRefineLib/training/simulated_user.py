@@ -76,13 +76,13 @@ def give_hint(hints: Hints, mask: torch.Tensor, truth: torch.Tensor, rng: np.ran
         drawn = bump(shape, center, CLICK_SIGMA_KJI)[:, None]
     near = bump(shape, center, NEAR_SIGMA_KJI)[:, None]
     given = wrong.view(-1, 1, 1, 1, 1)
-    # The positive channel stands before the negative one. Without a look at single samples: the GPU would wait.
+    # The positive channel stands before the negative one. No look at single samples: the GPU would wait.
     sides = torch.cat([side & wrong for side in (positive[:, None], ~positive[:, None])], dim=1)
     told = drawn * sides.view(-1, 2, 1, 1, 1)
     pair = hints.channels[:, channel - 1 : channel + 1]
     torch.maximum(pair, told, out=pair)
     held = (held > 0) & given
-    # Not in place: answers to earlier hints may still have their gradients to give.
+    # Not in place: what was asked before stays as it was.
     hints.clamped = hints.clamped | held
     hints.value = torch.where(held, positive.view(-1, 1, 1, 1, 1).float(), hints.value)
     hints.near = torch.where(given, torch.maximum(hints.near, near), hints.near)

@@ -3,7 +3,7 @@
     python Testing/benchmarks/refiner_training.py [--batch 4 8] [--eager] [--count 20]
 
 Whole editing sessions as in training, on random blobs that lie on the device already: answers, hints, the
-losses' backward pass and the optimiser's step, without the drawing of patches.
+losses' backward pass and the optimiser's steps, without the drawing of patches.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
-from HiDiffRefineLib.training.refiner import chain_loss
+from HiDiffRefineLib.training.refiner import chain_losses
 
 PATCH_KJI = (48, 96, 96)
 ROW = "{:>6}{:>12}{:>12}{:>12}{:>9}{:>7}"
@@ -37,7 +37,8 @@ def measure(batch: int, compiled: bool, count: int) -> str:
     torch.cuda.reset_peak_memory_stats()
     network = BernoulliRefiner().cuda().to(memory_format=torch.channels_last_3d).train()
     asked = 0
-    denoise = network.denoise
+    autocast = torch.autocast("cuda", torch.bfloat16)
+    network.encode, denoise = autocast(network.encode), autocast(network.denoise)
 
     def counted(*parts):
         nonlocal asked
@@ -55,11 +56,10 @@ def measure(batch: int, compiled: bool, count: int) -> str:
     def run(number: int) -> float:
         rng, started = np.random.default_rng(0), time.monotonic()
         for _ in range(number):
-            with torch.autocast("cuda", torch.bfloat16):
-                terms = chain_loss(network, chain, rng, *parts)
-            optimizer.zero_grad(set_to_none=True)
-            sum(terms.values()).backward()
-            optimizer.step()
+            for terms in chain_losses(network, chain, rng, *parts):
+                optimizer.zero_grad(set_to_none=True)
+                sum(terms.values()).backward()
+                optimizer.step()
         torch.cuda.synchronize()
         return time.monotonic() - started
 

@@ -1,5 +1,6 @@
 """The optimisation loop learns, stops, and goes on where it stopped."""
 
+import itertools
 import json
 from itertools import repeat
 
@@ -33,7 +34,7 @@ def loss(model, batch):
 
 def run(config, loss=loss):
     fabric = loop.make_fabric(config)
-    return loop.fit(fabric, config, network(), repeat(batch()), loss)
+    return loop.fit(fabric, config, network(), repeat(batch()), lambda *parts: [loss(*parts)])
 
 
 def checkpoint(config) -> dict:
@@ -88,6 +89,23 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(make_config, tmp_path
     first, second = checkpoint(make_config(output=str(tmp_path / "straight"))), checkpoint(make_config())
     for part in ("network", "averaged", "optimizer", "iteration", "log"):
         assert same(first[part], second[part]), part
+
+
+def test_every_loss_of_a_batch_is_a_step_and_their_mean_is_logged(make_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "learning_rate_share", lambda progress: 1.0)
+    met = []
+
+    def twice(model, batch):
+        for factor in (1, 3):
+            met.append(model.module[0].weight.detach().clone())
+            yield {"bce": factor * loss(model, batch)["bce"]}
+
+    loop.fit(loop.make_fabric(make_config()), make_config(iterations=2), network(), repeat(batch()), twice)
+    assert len(met) == 4 and not any(torch.equal(a, b) for a, b in itertools.pairwise(met))
+    with torch.no_grad():
+        first = loss(network(), batch())["bce"]
+    logged = json.loads((tmp_path / "out/log.json").read_text())[0]["bce"]
+    assert logged == pytest.approx(2 * float(first), rel=0.05)
 
 
 def test_a_finished_run_is_not_trained_further(make_config):

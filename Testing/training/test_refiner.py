@@ -11,6 +11,7 @@ from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.training import refiner
 from HiDiffRefineLib.training.cases import save_cases
+from HiDiffRefineLib.training.loop import mean_terms
 from HiDiffRefineLib.training.priors import save_priors
 
 
@@ -46,10 +47,10 @@ def asked(logit: float, prior: float, truth: float) -> list:
         parts = [torch.full(shape, float(value)) for value in (0.5, prior, 0.1, truth)]
         # An empty prior would ask for a hint.
         parts[1][..., 0, 0, 0] = 1
-        terms = refiner.chain_loss(network, chain, rng, *parts)
-        network.zero_grad()
-        sum(terms.values()).backward()
-        assert all(torch.isfinite(term) for term in terms.values()) and torch.isfinite(network.logit.grad)
+        for terms in refiner.chain_losses(network, chain, rng, *parts):
+            network.zero_grad()
+            sum(terms.values()).backward()
+            assert all(torch.isfinite(term) for term in terms.values()) and torch.isfinite(network.logit.grad)
         calls.append(network.asked)
     return calls
 
@@ -81,7 +82,7 @@ def test_half_of_the_answers_are_one_step_and_every_step_learns(unhinted):
 
 
 def play(seed: int, prior, truth, logit: float = -2.0):
-    """The mask and the clamped voxels of every answer of one session, and its loss."""
+    """The mask and the clamped voxels of every answer of one session, and its mean loss."""
     torch.manual_seed(seed)
     seen = []
 
@@ -89,7 +90,9 @@ def play(seed: int, prior, truth, logit: float = -2.0):
         seen.append((mask.clone(), hints.clamped.clone(), hints.value.clone()))
         yield torch.full_like(mask, logit), {}
 
-    return seen, refiner.session_loss(answers, np.random.default_rng(seed), prior, truth)
+    losses = list(refiner.session_losses(answers, np.random.default_rng(seed), prior, truth))
+    assert len(losses) == len(seen)
+    return seen, mean_terms(losses)
 
 
 def test_hints_are_given_one_by_one_on_the_models_own_answers_and_stay(monkeypatch):
@@ -132,11 +135,12 @@ def test_losses_and_gradients_are_finite_where_the_prior_is_sure(randomise, prio
     shape = (1, 1, 8, 16, 16)
     parts = torch.rand(shape), torch.full(shape, prior), torch.rand(shape), (torch.rand(shape) < 0.5).float()
     if kind == "plain":
-        terms = refiner.plain_loss(network, np.random.default_rng(1), *parts)
+        losses = refiner.plain_losses(network, np.random.default_rng(1), *parts)
     else:
-        terms = refiner.chain_loss(network, BernoulliChain(10, "cosine"), np.random.default_rng(1), *parts)
-    sum(terms.values()).backward()
-    assert set(terms) == {"bce", "dice"} | ({"kl"} if kind == "chain" else set())
+        losses = refiner.chain_losses(network, BernoulliChain(10, "cosine"), np.random.default_rng(1), *parts)
+    for terms in losses:
+        sum(terms.values()).backward()
+        assert set(terms) == {"bce", "dice"} | ({"kl"} if kind == "chain" else set())
     for name, weight in network.named_parameters():
         assert weight.grad is not None and weight.grad.isfinite().all(), name
 
