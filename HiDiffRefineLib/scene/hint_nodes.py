@@ -4,7 +4,7 @@ They are saved with the scene. A point's description names its segment and its p
 one is new. Strokes have two segments, + and −, for each segment that they speak of.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,17 @@ def new_hints(nodes: HintNodes, segment_id: str, known: Iterable[Hint], volume: 
     return hints
 
 
+def removed_hints(nodes: HintNodes, segment_id: str, known: Sequence[Hint]) -> list[int]:
+    """Places in a segment's list of clicks whose points the user has deleted since `show_hints`."""
+    there = {
+        node.GetNthControlPointDescription(n)
+        for node in (nodes.positive, nodes.negative)
+        for n in _defined(node)
+    }
+    clicks = [n for n, hint in enumerate(known) if isinstance(hint, Click)]
+    return [n for n in clicks if _description(n, segment_id) not in there]
+
+
 def drop_new_points(nodes: HintNodes) -> None:
     """Removes points that no hint has come of."""
     for node in (nodes.positive, nodes.negative):
@@ -140,13 +151,18 @@ def show_hints(
         for number, hint in enumerate(told):
             if isinstance(hint, Click):
                 visible = segment_id == selected
-                wanted[hint.positive].append((f"{number} {segment_id}", tuple(hint.point_ras), visible))
+                point = (_description(number, segment_id), tuple(hint.point_ras), visible)
+                wanted[hint.positive].append(point)
         _show_strokes(nodes, segment_id, [hint for hint in told if isinstance(hint, Painted)], volume)
     for positive, node in points.items():
         _show_points(node, wanted[positive])
     display = nodes.strokes.GetDisplayNode()
     for name in segment_ids(nodes.strokes):
         display.SetSegmentVisibility(name, name.partition(" ")[2] == selected)
+
+
+def _description(number: int, segment_id: str) -> str:
+    return f"{number} {segment_id}"
 
 
 def _show_points(node, wanted: list[tuple[str, tuple, bool]]) -> None:

@@ -14,7 +14,7 @@ from HiDiffRefineLib.scene.scene_session import SceneSession
 from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
 from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
 from Testing.scene.application import application_scene
-from Testing.scene.made_up import add_transform, agree, click_and_refine, in_node, paint
+from Testing.scene.made_up import add_transform, agree, click_and_refine, finish, in_node, paint
 from Testing.slicer_checks import outcomes
 from Testing.volumes.samples import affine
 
@@ -36,10 +36,10 @@ def edited(scene, worker, array, labels, ijk_to_ras, transform, kji):
     node = new_segmentation(volume, "drawn")
     node.GetSegmentation().AddEmptySegment("drawn", "drawn")
     editor = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    session = SceneSession(volume, node, new_hint_nodes(volume), editor, worker.models("refiner-only", "cpu"))
+    session = SceneSession(volume, node, new_hint_nodes(volume), editor)
+    finish(session.opening(worker.models("refiner-only", "cpu")))
     paint(node, "drawn", np.ascontiguousarray(labels > 0), session)
-    for _ in session.syncing(lock=False):
-        pass
+    finish(session.syncing(lock=False))
     before = in_node(session)
     click_and_refine(session, kji, False)
     after = in_node(session)
