@@ -2,7 +2,7 @@
 
 from slicer.i18n import tr as _
 
-from HiDiffRefinePanel.models import describe, fill_models
+from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
@@ -36,6 +36,8 @@ class Panel:
         self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
         self.setup.say, self.setup.ready = self.say, self._on_ready
+        self._volume = None  # on which a leftover was looked for
+        self._bundles = {}
         self.say("")
         self.refresh()
 
@@ -72,6 +74,13 @@ class Panel:
         ui, session, running = self.ui, self.editor.session, self.jobs.running
         parameters = self.editor.parameters
         chosen = bool(self.setup.proven and parameters and parameters.volume)
+        leftover = self.editor.leftover if chosen and session is None else None
+        for widget in (ui.leftoverLabel, ui.recoverButton, ui.discardButton):
+            widget.visible = leftover is not None
+        if leftover is not None:
+            ui.leftoverLabel.text = describe_leftover(leftover)
+        ui.recoverButton.enabled = ui.discardButton.enabled = not running
+        ui.newSegmentButton.enabled = chosen
         selected = session.selected if session is not None else None
         ui.setupButton.visible = self.setup.wanted
         ui.deviceLabel.text = self.setup.device
@@ -103,6 +112,8 @@ class Panel:
             (ui.setupButton, self.setup.install),
             (ui.segmentButton, self.editor.segment),
             (ui.refineExistingButton, self.editor.refine_existing),
+            (ui.recoverButton, self._recover),
+            (ui.discardButton, self.editor.discard),
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
@@ -142,16 +153,31 @@ class Panel:
         self.refresh()
 
     def _on_ready(self) -> None:
-        fill_models(self.ui.modelSelector, self.editor.parameters.model)
+        if not self._bundles:
+            self._bundles = fill_models(self.ui.modelSelector)
+        self._show_model()
+        self._look_for_leftover()
+
+    def _show_model(self) -> None:
+        """The parameter node's model in the selector; the first where it names none."""
+        selector = self.ui.modelSelector
+        selector.currentIndex = max(selector.findData(self.editor.parameters.model), 0)
         self._on_model()
 
+    def _recover(self) -> None:
+        self.editor.recover()
+        self._show_model()
+
     def _on_input(self) -> None:
-        """Another volume or segmentation: the session of the last one ends."""
-        session, parameters = self.editor.session, self.editor.parameters
-        if session is not None and (
-            parameters.volume is not session.volume_node or parameters.segmentation is not session.node
-        ):
-            self.editor.forget()
+        """Another volume or segmentation."""
+        self.editor.look()
+        if self.editor.parameters.volume is not self._volume and self.setup.proven:
+            self._look_for_leftover()
+        self.refresh()
+
+    def _look_for_leftover(self) -> None:
+        self._volume = self.editor.parameters.volume
+        self.editor.look_for_leftover()
         self.refresh()
 
     def _on_model(self, index: int = 0) -> None:
@@ -161,7 +187,7 @@ class Panel:
         if name != self.editor.parameters.model:
             self.editor.forget()
             self.editor.parameters.model = name
-        self.ui.modelLabel.text = describe(name)
+        self.ui.modelLabel.text = describe(self._bundles[name])
         self.refresh()
 
     def _on_segment(self, index: int) -> None:

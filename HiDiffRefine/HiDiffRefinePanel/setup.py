@@ -1,5 +1,6 @@
 """What the worker needs: proven before anything is called ready, installed only when the user asks for it."""
 
+import importlib
 import json
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ device = torch.cuda.get_device_name(0) if cuda else "CPU"
 free, total = torch.cuda.mem_get_info() if cuda else (0, 0)
 print(json.dumps({"torch": torch.__version__, "device": device, "free": free, "total": total}))
 """
+_LIBRARY = ("bundles", "inference.messages", "session.session", "scene.scene_session", "runtime.worker")
 
 
 class Setup:
@@ -77,6 +79,9 @@ class Setup:
                 free=found["free"] / 2**30, total=found["total"] / 2**30
             )
             self.device = f"{found['device']}{memory if found['total'] else ''}, PyTorch {found['torch']}"
+            for module in _LIBRARY:  # now, one at a time: a click would have to wait for all of them
+                importlib.import_module(f"HiDiffRefineLib.{module}")
+                yield None
             self.ready()
         else:
             self.device = _("PyTorch or a package is missing")

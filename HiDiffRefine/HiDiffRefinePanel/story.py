@@ -110,14 +110,12 @@ def _draw(node, segment_id: str, session, where) -> None:
     from HiDiffRefineLib.scene.segment_writer import SegmentWriter
     from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local
 
-    settings = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    settings.SetOverwriteMode(settings.OverwriteNone)
     after = np.zeros(SHAPE, bool)
     after[where] = True
     box = tuple(slice(0, n) for n in SHAPE)
-    writer = SegmentWriter(settings, node, session.volume_node)
+    writer = SegmentWriter(node, session.volume_node)
     writer.write(segment_id, box, np.zeros_like(after), after, ijk_to_local(node, session.volume))
-    slicer.mrmlScene.RemoveNode(settings)
+    writer.close()
 
 
 def _click(session, kji, positive: bool = True) -> None:

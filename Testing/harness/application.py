@@ -57,6 +57,7 @@ class _App:
 
     def __init__(self, scene, folder):
         self.slicerHome, self.temporaryPath = str(folder), str(folder)
+        self.slicerUserSettingsFilePath = str(Path(folder) / "Slicer.ini")
         self._scene = scene
 
     def applicationLogic(self):

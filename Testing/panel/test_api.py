@@ -71,7 +71,18 @@ def test_signals_that_the_panel_connects_are_those_of_the_widgets():
 
 def test_nothing_but_slicer_numpy_and_the_standard_library_is_imported_at_file_scope():
     allowed = {"slicer", "vtk", "qt", "ctk", "numpy", "HiDiffRefinePanel"}
-    allowed |= {"ast", "collections", "contextlib", "dataclasses", "html", "json", "os", "pathlib"}
+    allowed |= {
+        "ast",
+        "collections",
+        "contextlib",
+        "dataclasses",
+        "datetime",
+        "html",
+        "importlib",
+        "json",
+        "os",
+        "pathlib",
+    }
     allowed |= {"subprocess", "sys", "tempfile", "time"}
     for file in PYTHON:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
