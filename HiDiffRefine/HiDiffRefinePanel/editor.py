@@ -40,8 +40,8 @@ class Editor:
         self.shown: Callable[[], None] = lambda: None  # called when there is something new to show
         self._nodes: tuple | None = None  # volume and segmentation of the session that is open, or opened now
         self._journal = None  # held, so that no other 3D Slicer takes it for a leftover
+        self._looked_at: tuple | None = None  # a volume, and how old its image was
         self._changed = False
-        jobs.idle = self.attend
 
     @property
     def waiting(self) -> bool:
@@ -52,11 +52,6 @@ class Editor:
         """The parameter node may name other nodes: then the session of the last ones ends."""
         if self._nodes not in (None, (self.parameters.volume, self.parameters.segmentation)):
             self.forget()
-
-    def look_for_leftover(self) -> None:
-        """Whether a crash has ended a session on the chosen volume."""
-        volume = self.parameters.volume
-        self.leftover = leftover_on(volume) if volume and self._nodes is None else None
 
     def forget(self) -> None:
         """Ends the session; its nodes stay as they are."""
@@ -92,9 +87,9 @@ class Editor:
         self.jobs.start(self._opening(self.leftover.path), self._warm_up)
 
     def discard(self) -> None:
-        """Deletes what the crash has left, and looks for more."""
+        """Deletes what the crash has left."""
         self.leftover.path.unlink(missing_ok=True)
-        self.look_for_leftover()
+        self.leftover = self._looked_at = None  # there may be more
 
     def add_segment(self) -> None:
         """An empty segment, selected, to be started by a hint."""
@@ -149,6 +144,17 @@ class Editor:
         if self.waiting:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
+        elif self.session is None and self.parameters is not None:
+            self._look_for_leftover()
+
+    def _look_for_leftover(self) -> None:
+        """Whether a crash has ended a session on the chosen volume, whenever there is another one."""
+        volume = self.parameters.volume
+        image = volume and volume.GetImageData()
+        there = (volume, image.GetMTime()) if image else None
+        if there != self._looked_at:
+            self._looked_at, self.leftover = there, leftover_on(volume) if image else None
+            self.shown()
 
     def _opening(self, leftover: Path | None = None) -> Iterator[None]:
         """Opens the session if there is none, on new nodes where the parameter node names none.

@@ -36,7 +36,6 @@ class Panel:
         self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
         self.setup.say, self.setup.ready = self.say, self._on_ready
-        self._volume = None  # on which a leftover was looked for
         self._bundles = {}
         self.say("")
         self.refresh()
@@ -156,7 +155,7 @@ class Panel:
         if not self._bundles:
             self._bundles = fill_models(self.ui.modelSelector)
         self._show_model()
-        self._look_for_leftover()
+        self.jobs.idle = self.editor.attend
 
     def _show_model(self) -> None:
         """The parameter node's model in the selector; the first where it names none."""
@@ -171,13 +170,6 @@ class Panel:
     def _on_input(self) -> None:
         """Another volume or segmentation."""
         self.editor.look()
-        if self.editor.parameters.volume is not self._volume and self.setup.proven:
-            self._look_for_leftover()
-        self.refresh()
-
-    def _look_for_leftover(self) -> None:
-        self._volume = self.editor.parameters.volume
-        self.editor.look_for_leftover()
         self.refresh()
 
     def _on_model(self, index: int = 0) -> None:

@@ -91,15 +91,24 @@ class Harness:
             _application.processEvents()
         return self.window.grab()
 
+    def press(self, button) -> None:
+        """Clicks a button, and lets the application run until nothing is left to do."""
+        self.timed(button.click)
+        self.wait()
+
+    def timed(self, act) -> None:
+        """Does something that the application looks at nobody else for."""
+        start = time.perf_counter()
+        act()
+        self.longest_s = max(self.longest_s, time.perf_counter() - start)
+
     def wait(self, until=None, timeout_s: float = 60.0) -> None:
         """Lets the application run until something holds: as a rule, that nothing is left to do."""
         until = until or (lambda: not self.widget.logic.busy)
         end = time.monotonic() + timeout_s
         while not until():
             assert time.monotonic() < end, f"still waiting; the panel says: {self.ui.messageLabel.text!r}"
-            start = time.perf_counter()
-            _application.processEvents()
-            self.longest_s = max(self.longest_s, time.perf_counter() - start)
+            self.timed(_application.processEvents)
             time.sleep(0.001)
         assert not self.errors, "\n".join(self.errors)
 
