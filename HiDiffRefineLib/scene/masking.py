@@ -34,7 +34,8 @@ def masked(editor_node, segmentation_node, volume: Volume, box: Box) -> np.ndarr
 def _mask_segments(editor_node, segmentation_node) -> list[str]:
     mode = editor_node.GetMaskMode()
     if mode == _Node.EditAllowedInsideSingleSegment:
-        return [editor_node.GetMaskSegmentID()]
+        chosen = editor_node.GetMaskSegmentID()
+        return [chosen] if chosen else []
     ids = segment_ids(segmentation_node)
     if mode in _OUTSIDE:  # the segment itself may always be edited
         ids = [segment_id for segment_id in ids if segment_id != editor_node.GetSelectedSegmentID()]
