@@ -20,6 +20,7 @@ from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QWidget
 
 from Testing.harness import scripted
+from Testing.harness.views import Layout
 from Testing.harness.widgets import STAND_INS
 from Testing.scene.application import application_scene
 
@@ -59,12 +60,16 @@ class _App:
         self.slicerHome, self.temporaryPath = str(folder), str(folder)
         self.slicerUserSettingsFilePath = str(Path(folder) / "Slicer.ini")
         self._scene = scene
+        self.layout = Layout()
 
     def applicationLogic(self):
         return self._scene.application
 
     def processEvents(self):  # noqa: N802
         _application.processEvents()
+
+    def layoutManager(self):  # noqa: N802
+        return self.layout
 
     def connect(self, signal, slot):
         pass
@@ -164,6 +169,7 @@ def running_module(size=(420, 760)):
         _device = widget.panel.setup.device
         yield harness
         widget.cleanup()
+        slicer.app.layout.close()
         window.close()
         window.deleteLater()
         _application.processEvents()
