@@ -1,5 +1,6 @@
 """The widgets: what they show of the editor, and what they ask of it."""
 
+import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
@@ -7,6 +8,7 @@ from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
 
+STATUS_MS = 10_000
 PENS = ("positivePoint", "negativePoint", "positiveStroke", "negativeStroke")
 
 
@@ -64,9 +66,11 @@ class Panel:
             parameters.parameterNode.RemoveObserver(self._observer)
 
     def say(self, text: str) -> None:
-        """One message at a time, in the panel: no pop-ups."""
+        """One message at a time, in the panel and, where that is scrolled away, in the status bar."""
         self.ui.messageLabel.text = text
         self.ui.messageLabel.visible = bool(text)
+        if text:
+            slicer.util.showStatusMessage(text, STATUS_MS)
 
     def refresh(self) -> None:
         """Shows what is so."""

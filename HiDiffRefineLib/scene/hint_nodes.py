@@ -19,8 +19,12 @@ from HiDiffRefineLib.scene.labelmaps import oriented_image
 from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local, segment_ids, segment_mask
 from HiDiffRefineLib.volumes.volume import Volume
 
-# Told apart by those who see red and green alike, and from the colours of organs.
-COLORS = {True: (0.0, 0.75, 1.0), False: (1.0, 0.45, 0.0)}
+# Unlike the colours of organs and of uncertainty. Those who see them alike have the signs.
+COLORS = {True: (0.0, 0.75, 1.0), False: (1.0, 0.2, 0.9)}
+GLYPHS = {
+    True: slicer.vtkMRMLMarkupsDisplayNode.ThickCross2D,
+    False: slicer.vtkMRMLMarkupsDisplayNode.Dash2D,
+}
 SIGNS = {True: "+", False: "−"}
 
 
@@ -49,11 +53,13 @@ def new_hint_nodes(volume_node) -> HintNodes:
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     # After the transform: Slicer takes the difference of both nodes' transforms into the geometry.
     strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    for node, color in zip(points, COLORS.values(), strict=True):
-        node.GetDisplayNode().SetSelectedColor(color)
-        node.GetDisplayNode().SetActiveColor(color)
-        node.GetDisplayNode().SetGlyphScale(2.0)
-        node.GetDisplayNode().SetPointLabelsVisibility(False)
+    for node, positive in zip(points, (True, False), strict=True):
+        display = node.GetDisplayNode()
+        display.SetSelectedColor(COLORS[positive])
+        display.SetActiveColor(COLORS[positive])
+        display.SetGlyphType(GLYPHS[positive])
+        display.SetGlyphScale(4.0)
+        display.SetPointLabelsVisibility(False)
     return HintNodes(*points, strokes)
 
 

@@ -17,7 +17,7 @@ import slicer
 import slicer.util
 from PySide6.QtCore import QBuffer, QByteArray
 from PySide6.QtUiTools import QUiLoader
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QScrollArea, QWidget
 
 from Testing.harness import scripted
 from Testing.harness.views import Layout
@@ -150,11 +150,15 @@ def running_module(size=(420, 760)):
         central = QWidget()
         row = QHBoxLayout(central)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(parent)
+        scroll = QScrollArea()  # as in Slicer: a long panel is not squeezed
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.NoFrame)
+        scroll.setWidget(parent)
+        row.addWidget(scroll)
         row.addStretch()
         window.setCentralWidget(central)
         window.resize(*size)
-        parent.setFixedWidth(min(430, size[0]))
+        scroll.setFixedWidth(min(440, size[0]))
         widget = module.HiDiffRefineWidget(parent)
         widget.setup()
         slicer.modules.HiDiffRefineWidget = widget

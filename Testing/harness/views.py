@@ -19,6 +19,7 @@ class SliceView:
     """
 
     def __init__(self, orientation: str, size=(300, 300)):
+        self.orientation = orientation
         scene, application = slicer.mrmlScene, slicer.app.applicationLogic()
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
