@@ -41,6 +41,7 @@ class Editor:
         self._nodes: tuple | None = None  # volume and segmentation of the session that is open, or opened now
         self._journal = None  # held, so that no other 3D Slicer takes it for a leftover
         self._looked_at: tuple | None = None  # a volume, and how old its image was
+        self._problem: str | None = None  # with a journal, as last told
         self._changed = False
 
     @property
@@ -186,7 +187,7 @@ class Editor:
             for node in new_nodes:
                 slicer.mrmlScene.RemoveNode(node)
             if not leftover:
-                journal.unlink(missing_ok=True)
+                self._drop_journal(journal)
             raise
         self.session, self.leftover = session, None
         with suppress(OSError):  # a folder that takes no journal
@@ -216,6 +217,10 @@ class Editor:
 
     def _refine(self) -> None:
         self._take_hints()
+        problem = self.session.session.journal.problem
+        if problem and problem != self._problem:
+            self._problem = problem
+            self.say(problem)
         if self.session.selected is not None and self.session.session.pending:
             self.jobs.start(self._refining(), self.shown, lambda preview: self.shown())
         self.shown()
@@ -265,7 +270,8 @@ class Editor:
         if self._journal is not None:
             self._journal.close()  # Windows deletes no open file
             self._journal = None
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be none
+            path.unlink()
 
     def _on_changed(self) -> None:
         self._changed = True

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import slicer
@@ -10,7 +11,8 @@ import slicer
 def new_journal() -> Path:
     """A file that does not exist yet, in the user's own folder: it holds masks of patients."""
     folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # the journal itself will say so
+        folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{os.getpid()}-{time.time_ns()}.jsonl"
 
 
@@ -22,7 +24,7 @@ def leftover_on(volume_node):
 
     try:
         return left_behind(_folder(), volume_of(volume_node))
-    except VolumeError:  # said when it is used
+    except (VolumeError, OSError):  # said when the volume is used; no folder that can be read
         return None
 
 

@@ -1,6 +1,7 @@
 """Checks of the panel on the harness; run by `run_in_slicer`."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -239,6 +240,14 @@ def check_a_leftover_is_discarded_and_one_of_other_voxels_refused(running, folde
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
     running.press(ui.discardButton)
     assert not journal.exists() and not ui.recoverButton.visible
+
+
+def check_a_folder_that_takes_no_journal_is_told_and_stops_nothing(running, folder):
+    Path(slicer.app.slicerUserSettingsFilePath).parent.joinpath("HiDiffRefine").write_text("in the way")
+    session = with_prior(running)
+    assert "would not survive a crash" in running.ui.messageLabel.text
+    click(running, (8, 25, 14))
+    assert in_node(session)[8, 25, 14] and agree(session)
 
 
 def let_it_look(running):
