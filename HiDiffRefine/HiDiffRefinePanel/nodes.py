@@ -4,8 +4,11 @@ import slicer
 
 
 def complete(parameters) -> list:
-    """Names new nodes in the parameter node where it names none; returns them."""
-    from HiDiffRefineLib.scene.hint_nodes import new_hint_nodes
+    """Names a segmentation in the parameter node, and its hint nodes; returns those that are new.
+
+    Each segmentation has hints of its own. Those of the last one are hidden.
+    """
+    from HiDiffRefineLib.scene.hint_nodes import hint_nodes_of, new_hint_nodes
     from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
 
     new = []
@@ -13,10 +16,15 @@ def complete(parameters) -> list:
         name = f"{parameters.volume.GetName()} segmentation"
         parameters.segmentation = new_segmentation(parameters.volume, name)
         new.append(parameters.segmentation)
-    if None in (parameters.positive, parameters.negative, parameters.strokes):
-        hints = new_hint_nodes(parameters.volume)
-        parameters.positive, parameters.negative, parameters.strokes = hints
+    last = [parameters.positive, parameters.negative, parameters.strokes]
+    hints = hint_nodes_of(parameters.segmentation)
+    if hints is None:
+        hints = new_hint_nodes(parameters.volume, parameters.segmentation)
         new += hints
+    parameters.positive, parameters.negative, parameters.strokes = hints
+    for node in (*last, *hints):
+        if node is not None:
+            node.SetDisplayVisibility(node in tuple(hints))
     return new
 
 

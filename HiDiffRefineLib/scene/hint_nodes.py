@@ -25,6 +25,8 @@ GLYPHS = {
     True: slicer.vtkMRMLMarkupsDisplayNode.ThickCross2D,
     False: slicer.vtkMRMLMarkupsDisplayNode.Dash2D,
 }
+# By which a segmentation refers to its hints, in saved scenes too.
+ROLES = ("HiDiffRefine.positive", "HiDiffRefine.negative", "HiDiffRefine.strokes")
 SIGNS = {True: "+", False: "−"}
 
 
@@ -40,8 +42,14 @@ class HintNodes:
         return iter((self.positive, self.negative, self.strokes))
 
 
-def new_hint_nodes(volume_node) -> HintNodes:
-    """Empty hint nodes for a volume, under the same transform."""
+def hint_nodes_of(segmentation_node) -> HintNodes | None:
+    """The hint nodes that were made for a segmentation; None if one of them is missing."""
+    nodes = [segmentation_node.GetNodeReference(role) for role in ROLES]
+    return None if None in nodes else HintNodes(*nodes)
+
+
+def new_hint_nodes(volume_node, segmentation_node) -> HintNodes:
+    """Empty hint nodes for a segmentation of a volume, under the volume's transform."""
     scene = volume_node.GetScene()
     points = [
         scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"HiDiffRefine {SIGNS[positive]}")
@@ -60,6 +68,8 @@ def new_hint_nodes(volume_node) -> HintNodes:
         display.SetGlyphType(GLYPHS[positive])
         display.SetGlyphScale(4.0)
         display.SetPointLabelsVisibility(False)
+    for role, node in zip(ROLES, (*points, strokes), strict=True):
+        segmentation_node.SetNodeReferenceID(role, node.GetID())
     return HintNodes(*points, strokes)
 
 
@@ -69,7 +79,12 @@ def stroke_id(segment_id: str, positive: bool) -> str:
 
 
 def reopen(nodes: HintNodes, volume_node, volume: Volume) -> None:
-    """Makes strokes possible on nodes from a file: what was saved empty has lost its geometry there."""
+    """Takes the nodes along to where the volume is now, and makes strokes possible on those from a file.
+
+    What was saved empty has lost its geometry there.
+    """
+    for node in nodes:
+        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     nodes.strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     for name in segment_ids(nodes.strokes):
         if segment_mask(nodes.strokes, name, volume) is None:

@@ -17,11 +17,6 @@ class Observers:
         """Calls back at each such event of a VTK object, as VTK does: caller, event's name, data if asked."""
         self._tags.append((observed, observed.AddObserver(event, callback)))
 
-    @property
-    def any(self) -> bool:
-        """Whether anything is."""
-        return bool(self._tags)
-
     def release(self) -> None:
         """Observes nothing any more, and holds no node either."""
         for observed, number in self._tags:

@@ -244,7 +244,8 @@ class SceneSession:
     def _begin(self, session: RefinementSession) -> None:
         self.session = session
         session.state.masked = lambda box: masked(self.editor_node, self.node, self.volume, box)
-        nodes_of_hints.reopen(self.hint_nodes, self.volume_node, self.volume)
+        with self.own_writes():
+            nodes_of_hints.reopen(self.hint_nodes, self.volume_node, self.volume)
 
     def _showing_new(self, ids: list[str]) -> Iterator[None]:
         for segment_id in ids:

@@ -15,7 +15,8 @@ def check_free(name: str, state: State) -> None:
     """Refuses a second segment of one name."""
     if name in state.layers:
         raise SessionError(
-            f"There is a segment '{name}' already.", "Choose another name, or replace its mask instead."
+            f"There is a segment '{name}' already.",
+            "Choose another name or a new segmentation, or replace its mask instead.",
         )
 
 

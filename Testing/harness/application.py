@@ -103,9 +103,10 @@ class Harness:
 
     def timed(self, act) -> None:
         """Does something that the application looks at nobody else for."""
-        start = time.perf_counter()
+        start, stolen_s = time.perf_counter(), _stolen_s()
         act()
-        self.longest_s = max(self.longest_s, time.perf_counter() - start)
+        took_s = time.perf_counter() - start - (_stolen_s() - stolen_s)
+        self.longest_s = max(self.longest_s, took_s)
 
     def wait(self, until=None, timeout_s: float = 60.0) -> None:
         """Lets the application run until something holds: as a rule, that nothing is left to do."""
@@ -116,6 +117,14 @@ class Harness:
             self.timed(_application.processEvents)
             time.sleep(0.001)
         assert not self.errors, "\n".join(self.errors)
+
+
+def _stolen_s() -> float:
+    """How long this thread has been ready to run while others had its core; 0 where nobody tells."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 @contextmanager

@@ -160,6 +160,31 @@ def check_hand_edits_are_locked_if_the_user_says_so(running, folder):
     assert "locked" in running.ui.messageLabel.text and in_node(session)[3, 25, 25]
 
 
+def check_each_segmentation_has_hints_of_its_own(running, folder):
+    first = with_prior(running)
+    click(running, (8, 25, 14))
+    one, points = first.node, first.hint_nodes.positive
+    running.ui.segmentationSelector.setCurrentNode(None)
+    running.press(running.ui.segmentButton)
+    second = running.editor.session
+    assert second.node is not one and not second.session.hints and not points.GetDisplayVisibility()
+    assert second.hint_nodes.positive.GetNumberOfControlPoints() == 0
+    click(running, (8, 30, 14))
+    running.ui.segmentationSelector.setCurrentNode(one)
+    running.press(running.ui.refineExistingButton)
+    (hint,) = running.editor.session.session.hints
+    np.testing.assert_allclose(hint.point_ras, ras_of(first, (8, 25, 14)), atol=1e-3)
+    assert points.GetDisplayVisibility() and not second.hint_nodes.positive.GetDisplayVisibility()
+
+
+def check_nothing_observes_after_the_module_is_gone(running, folder):
+    with_prior(running)
+    node = running.editor.parameters.parameterNode
+    assert node.HasObserver("ModifiedEvent")
+    running.widget.cleanup()
+    assert running.editor.parameters is None and not node.HasObserver("ModifiedEvent")
+
+
 def check_uncertainty_and_its_places(running, folder):
     session, ui = with_prior(running), running.ui
     ui.nextPlaceButton.click()
@@ -258,7 +283,7 @@ def let_it_look(running):
 def check_the_user_interface_never_waits(running, folder):
     """The event loop turns at least every 30 ms while a CT is segmented, corrected, painted on and reopened.
 
-    Other programs may stop this one at any time; what is slow here is so in each of three rounds.
+    While other programs have the core does not count, and what is slow here is so in each of three rounds.
     """
     longest_s = {}
     for _ in range(3):

@@ -187,7 +187,7 @@ class User(RuleBasedStateMachine):
         session = self.running.editor.session
         assert session is None or agree(session)
         gc.collect()
-        observing = [thing for thing in gc.get_objects() if isinstance(thing, Observers) and thing.any]
+        observing = [thing for thing in gc.get_objects() if isinstance(thing, Observers) and thing._tags]
         assert len(observing) == (session is not None)
 
     def teardown(self):

@@ -40,7 +40,7 @@ def edited(scene, worker, array, labels, ijk_to_ras, transform, kji):
     node = new_segmentation(volume, "drawn")
     node.GetSegmentation().AddEmptySegment("drawn", "drawn")
     editor = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    session = SceneSession(volume, node, new_hint_nodes(volume), editor)
+    session = SceneSession(volume, node, new_hint_nodes(volume, node), editor)
     finish(session.opening(worker.models("refiner-only", "cpu")))
     paint(node, "drawn", np.ascontiguousarray(labels > 0), session)
     finish(session.syncing(lock=False))

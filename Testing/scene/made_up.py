@@ -38,7 +38,7 @@ def open_session(scene, volume=None, segmentation=None, hints=None, journal=None
     """A session on new nodes where none are given."""
     volume = volume or add_volume(scene)
     segmentation = segmentation or new_segmentation(volume, "segmentation")
-    hints = hints or new_hint_nodes(volume)
+    hints = hints or new_hint_nodes(volume, segmentation)
     editor = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
     session = SceneSession(volume, segmentation, hints, editor, **settings)
     finish(session.opening(ObedientModels(), journal))
