@@ -88,6 +88,7 @@ class HiDiffRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         self.removeObservers()
         self.panel.exit()
+        self.panel.forget()
         self.logic.close()
 
     def onSceneStartClose(self, caller, event):

@@ -2,13 +2,15 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
+
+from HiDiffRefinePanel.journals import leftover_on, new_journal
+from HiDiffRefinePanel.nodes import complete, editor_settings
 
 # Holds a hippocampus of an adult, and little else.
 REGION_RADIUS_MM = 30.0
@@ -32,60 +34,36 @@ class Editor:
         self.parameters = None
         self.session = None
         self.worker = None
+        self.leftover = None  # of a session on the chosen volume that a crash ended
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.say: Callable[[str], None] = lambda text: None
         self.shown: Callable[[], None] = lambda: None  # called when there is something new to show
+        self._nodes: tuple | None = None  # volume and segmentation of the session that is open, or opened now
+        self._journal = None  # held, so that no other 3D Slicer takes it for a leftover
+        self._looked_at: tuple | None = None  # a volume, and how old its image was
+        self._problem: str | None = None  # with a journal, as last told
         self._changed = False
-        jobs.idle = self.attend
 
     @property
     def waiting(self) -> bool:
         """Whether nodes changed and nobody looked yet."""
         return self._changed and self.session is not None
 
-    def open(self) -> None:
-        """Opens the session if there is none; new nodes are made for what the parameter node does not name.
-
-        Raises:
-            HiDiffRefineError: the volume, the segmentation or the model cannot be used.
-        """
-        if self.session is not None:
-            return
-        from HiDiffRefineLib.scene.hint_nodes import HintNodes, new_hint_nodes
-        from HiDiffRefineLib.scene.scene_session import SceneSession
-        from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
-        from HiDiffRefineLib.scene.volume_nodes import volume_of
-
-        parameters = self.parameters
-        volume_of(parameters.volume)  # what it refuses must not leave nodes behind
-        if parameters.segmentation is None:
-            name = f"{parameters.volume.GetName()} segmentation"
-            parameters.segmentation = new_segmentation(parameters.volume, name)
-        if None in (parameters.positive, parameters.negative, parameters.strokes):
-            parameters.positive, parameters.negative, parameters.strokes = new_hint_nodes(parameters.volume)
-        hints = HintNodes(parameters.positive, parameters.negative, parameters.strokes)
-        self.session = SceneSession(
-            parameters.volume,
-            parameters.segmentation,
-            hints,
-            _editor_settings(),
-            self._started_worker().models(parameters.model),
-            _journal_path(),
-            self._on_changed,
-            self.forget,
-        )
-        self._changed = True  # hints that were placed, but not refined, when the scene was saved
-        self.shown()
+    def look(self) -> None:
+        """The parameter node may name other nodes: then the session of the last ones ends."""
+        if self._nodes not in (None, (self.parameters.volume, self.parameters.segmentation)):
+            self.forget()
 
     def forget(self) -> None:
         """Ends the session; its nodes stay as they are."""
-        if self.session is None:
+        if self._nodes is None:
             return
-        self.jobs.cancel()
+        self._nodes = None
+        self.jobs.cancel()  # it may be opening it
         session, self.session = self.session, None
-        session.close()
-        with suppress(OSError):
-            session.session.journal.path.unlink()
+        if session is not None:
+            session.close()
+            self._drop_journal(session.session.journal.path)
         self.shown()
 
     def close(self) -> None:
@@ -97,20 +75,30 @@ class Editor:
 
     def segment(self) -> None:
         """Has the model segment the volume."""
-        self.open()
-        self.jobs.start(self.session.segmenting(self._regions(), self.progress), self._warm_up)
+        self.jobs.start(self._segmenting(), self._warm_up)
 
     def refine_existing(self) -> None:
         """Opens the chosen segmentation for corrections."""
-        self.open()
-        self._warm_up()
+        self.jobs.start(self._opening(), self._warm_up)
+
+    def recover(self) -> None:
+        """Goes on with the session that a crash ended, in a new segmentation."""
+        self.forget()
+        self.parameters.model, self.parameters.segmentation = self.leftover.bundle, None
+        self.jobs.start(self._opening(self.leftover.path), self._warm_up)
+
+    def discard(self) -> None:
+        """Deletes what the crash has left."""
+        self.leftover.path.unlink(missing_ok=True)
+        self.leftover = self._looked_at = None  # there may be more
 
     def add_segment(self) -> None:
         """An empty segment, selected, to be started by a hint."""
-        self.open()
-        self.jobs.cancel()
-        self.session.add_segment(_("New segment"))
-        self.shown()
+        if self.session is None:
+            self.jobs.start(self._opening(), self._add_segment)
+        else:
+            self.jobs.cancel()
+            self._add_segment()
 
     def select(self, segment_id: str) -> None:
         """Directs hints to a segment."""
@@ -157,6 +145,63 @@ class Editor:
         if self.waiting:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
+        elif self.session is None and self.parameters is not None:
+            self._look_for_leftover()
+
+    def _look_for_leftover(self) -> None:
+        """Whether a crash has ended a session on the chosen volume, whenever there is another one."""
+        volume = self.parameters.volume
+        image = volume and volume.GetImageData()
+        there = (volume, image.GetMTime()) if image else None
+        if there != self._looked_at:
+            self._looked_at, self.leftover = there, leftover_on(volume) if image else None
+            self.shown()
+
+    def _opening(self, leftover: Path | None = None) -> Iterator[None]:
+        """Opens the session if there is none, on new nodes where the parameter node names none.
+
+        Args:
+            leftover: the journal to go on with.
+        """
+        if self.session is not None:
+            return
+        from HiDiffRefineLib.scene.hint_nodes import HintNodes
+        from HiDiffRefineLib.scene.scene_session import SceneSession
+        from HiDiffRefineLib.scene.volume_nodes import volume_of
+        from HiDiffRefineLib.session.recovery import hold
+
+        parameters = self.parameters
+        volume_of(parameters.volume)  # what it refuses must not leave nodes behind
+        new_nodes = complete(parameters)
+        self._nodes = (parameters.volume, parameters.segmentation)
+        hints = HintNodes(parameters.positive, parameters.negative, parameters.strokes)
+        settings = editor_settings()
+        session = SceneSession(*self._nodes, hints, settings, self._on_changed, self.forget)
+        journal = leftover or new_journal()
+        try:
+            models = self._started_worker().models(parameters.model)
+            yield from session.restoring(models, journal) if leftover else session.opening(models, journal)
+        except BaseException:  # cancelled, too
+            self._nodes = None
+            session.close()
+            for node in new_nodes:
+                slicer.mrmlScene.RemoveNode(node)
+            if not leftover:
+                self._drop_journal(journal)
+            raise
+        self.session, self.leftover = session, None
+        with suppress(OSError):  # a folder that takes no journal
+            self._journal = hold(journal)
+        self._changed = True  # hints that were placed, but not refined, when the scene was saved
+        self.shown()
+
+    def _segmenting(self) -> Iterator[None]:
+        yield from self._opening()
+        yield from self.session.segmenting(self._regions(), self.progress)
+
+    def _add_segment(self) -> None:
+        self.session.add_segment(_("New segment"))
+        self.shown()
 
     def _regions(self) -> tuple:
         """Where the model looks: everywhere, or around the crosshair if it was made for small regions."""
@@ -172,6 +217,10 @@ class Editor:
 
     def _refine(self) -> None:
         self._take_hints()
+        problem = self.session.session.journal.problem
+        if problem and problem != self._problem:
+            self._problem = problem
+            self.say(problem)
         if self.session.selected is not None and self.session.session.pending:
             self.jobs.start(self._refining(), self.shown, lambda preview: self.shown())
         self.shown()
@@ -217,20 +266,12 @@ class Editor:
         self.worker.start()
         return self.worker
 
+    def _drop_journal(self, path: Path) -> None:
+        if self._journal is not None:
+            self._journal.close()  # Windows deletes no open file
+            self._journal = None
+        with suppress(OSError):  # there may be none
+            path.unlink()
+
     def _on_changed(self) -> None:
         self._changed = True
-
-
-def _editor_settings():
-    """The Segment Editor's own settings, so that masking chosen there binds edits here."""
-    scene = slicer.mrmlScene
-    node = scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
-    if node is None:
-        node = slicer.vtkMRMLSegmentEditorNode()
-        node.SetSingletonTag("SegmentEditor")
-        node = scene.AddNode(node)
-    return node
-
-
-def _journal_path() -> Path:
-    return Path(slicer.app.temporaryPath) / f"hidiffrefine-{os.getpid()}-{time.time_ns()}.jsonl"

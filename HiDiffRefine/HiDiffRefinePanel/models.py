@@ -1,31 +1,28 @@
 """The models to choose from, and what stands beside each: licence, training data, limits."""
 
+from datetime import datetime
 from html import escape
 
 from slicer.i18n import tr as _
 
 
-def fill_models(selector, chosen: str) -> None:
-    """The shipped segmentors, and last the refiner alone; the chosen one is selected, or else the first."""
+def fill_models(selector) -> dict:
+    """The shipped segmentors, and last the refiner alone; returns the bundles by the items' data."""
     from HiDiffRefineLib.bundles import list_bundles
 
     bundles, _errors = list_bundles()
-    entries = [(bundle.metadata["name"], bundle.name) for bundle in bundles if bundle.kind == "segmentor"]
-    entries.append((_("No model: refine any existing segmentation"), "refiner-only"))
-    names = [name for _title, name in entries]
+    shown = {bundle.name: bundle for bundle in bundles if bundle.kind == "segmentor"}
     selector.blockSignals(True)
-    selector.clear()
-    for title, name in entries:
-        selector.addItem(title, name)
-    selector.currentIndex = names.index(chosen) if chosen in names else 0
+    for name, bundle in shown.items():
+        selector.addItem(bundle.metadata["name"], name)
+    selector.addItem(_("No model: refine any existing segmentation"), "refiner-only")
     selector.blockSignals(False)
+    return shown | {"refiner-only": next(bundle for bundle in bundles if bundle.name == "refiner")}
 
 
-def describe(name: str) -> str:
+def describe(bundle) -> str:
     """A model card in a few lines of rich text."""
-    from HiDiffRefineLib.bundles import load_bundle
-
-    settings = load_bundle("refiner" if name == "refiner-only" else name).settings
+    settings = bundle.settings
     data = "; ".join(f"{source['name']} ({source['cases']})" for source in settings["training_data"])
     use = _("Research only.") if settings["research_only"] else _("Free to use under its licence.")
     lines = [
@@ -36,3 +33,11 @@ def describe(name: str) -> str:
     if "region_mm" in settings:
         lines.append(_("<b>Of a large volume</b> it segments what lies around the crosshair (Shift+move)."))
     return "<br>".join(lines)
+
+
+def describe_leftover(leftover) -> str:
+    """What a crash has left, in a sentence."""
+    when = datetime.fromtimestamp(leftover.time_s).strftime("%Y-%m-%d %H:%M")
+    return _(
+        "3D Slicer ended unexpectedly at {when}. The segments and hints on this volume are kept."
+    ).format(when=when)

@@ -1,12 +1,14 @@
 """The widgets: what they show of the editor, and what they ask of it."""
 
+import slicer
 from slicer.i18n import tr as _
 
-from HiDiffRefinePanel.models import describe, fill_models
+from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
 
+STATUS_MS = 10_000
 PENS = ("positivePoint", "negativePoint", "positiveStroke", "negativeStroke")
 
 
@@ -36,6 +38,7 @@ class Panel:
         self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
         self.setup.say, self.setup.ready = self.say, self._on_ready
+        self._bundles = {}
         self.say("")
         self.refresh()
 
@@ -63,15 +66,24 @@ class Panel:
             parameters.parameterNode.RemoveObserver(self._observer)
 
     def say(self, text: str) -> None:
-        """One message at a time, in the panel: no pop-ups."""
+        """One message at a time, in the panel and, where that is scrolled away, in the status bar."""
         self.ui.messageLabel.text = text
         self.ui.messageLabel.visible = bool(text)
+        if text:
+            slicer.util.showStatusMessage(text, STATUS_MS)
 
     def refresh(self) -> None:
         """Shows what is so."""
         ui, session, running = self.ui, self.editor.session, self.jobs.running
         parameters = self.editor.parameters
         chosen = bool(self.setup.proven and parameters and parameters.volume)
+        leftover = self.editor.leftover if chosen and session is None else None
+        for widget in (ui.leftoverLabel, ui.recoverButton, ui.discardButton):
+            widget.visible = leftover is not None
+        if leftover is not None:
+            ui.leftoverLabel.text = describe_leftover(leftover)
+        ui.recoverButton.enabled = ui.discardButton.enabled = not running
+        ui.newSegmentButton.enabled = chosen
         selected = session.selected if session is not None else None
         ui.setupButton.visible = self.setup.wanted
         ui.deviceLabel.text = self.setup.device
@@ -103,6 +115,8 @@ class Panel:
             (ui.setupButton, self.setup.install),
             (ui.segmentButton, self.editor.segment),
             (ui.refineExistingButton, self.editor.refine_existing),
+            (ui.recoverButton, self._recover),
+            (ui.discardButton, self.editor.discard),
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
@@ -142,16 +156,24 @@ class Panel:
         self.refresh()
 
     def _on_ready(self) -> None:
-        fill_models(self.ui.modelSelector, self.editor.parameters.model)
+        if not self._bundles:
+            self._bundles = fill_models(self.ui.modelSelector)
+        self._show_model()
+        self.jobs.idle = self.editor.attend
+
+    def _show_model(self) -> None:
+        """The parameter node's model in the selector; the first where it names none."""
+        selector = self.ui.modelSelector
+        selector.currentIndex = max(selector.findData(self.editor.parameters.model), 0)
         self._on_model()
 
+    def _recover(self) -> None:
+        self.editor.recover()
+        self._show_model()
+
     def _on_input(self) -> None:
-        """Another volume or segmentation: the session of the last one ends."""
-        session, parameters = self.editor.session, self.editor.parameters
-        if session is not None and (
-            parameters.volume is not session.volume_node or parameters.segmentation is not session.node
-        ):
-            self.editor.forget()
+        """Another volume or segmentation."""
+        self.editor.look()
         self.refresh()
 
     def _on_model(self, index: int = 0) -> None:
@@ -161,7 +183,7 @@ class Panel:
         if name != self.editor.parameters.model:
             self.editor.forget()
             self.editor.parameters.model = name
-        self.ui.modelLabel.text = describe(name)
+        self.ui.modelLabel.text = describe(self._bundles[name])
         self.refresh()
 
     def _on_segment(self, index: int) -> None:

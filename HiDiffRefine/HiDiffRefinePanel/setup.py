@@ -1,5 +1,6 @@
 """What the worker needs: proven before anything is called ready, installed only when the user asks for it."""
 
+import importlib
 import json
 import subprocess
 import tempfile
@@ -14,12 +15,17 @@ from HiDiffRefinePanel.editor import python_path
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
 # Imported for real, in a process of its own: an installation that only looks complete is found out here.
 _PROOF = """
-import json, torch, monai, safetensors.torch, scipy.ndimage, jsonschema
-cuda = torch.cuda.is_available()
-device = torch.cuda.get_device_name(0) if cuda else "CPU"
-free, total = torch.cuda.mem_get_info() if cuda else (0, 0)
+import json, os, torch, monai, safetensors.torch, scipy.ndimage, jsonschema
+if torch.cuda.is_available():
+    device, (free, total) = torch.cuda.get_device_name(0), torch.cuda.mem_get_info()
+else:
+    device = "Apple GPU" if torch.backends.mps.is_available() else "CPU"
+    there = getattr(os, "sysconf_names", ())  # Windows has none, macOS does not say what is free
+    pages = [os.sysconf(n) if n in there else 0 for n in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES")]
+    free, total = (n and n * os.sysconf("SC_PAGE_SIZE") for n in pages)
 print(json.dumps({"torch": torch.__version__, "device": device, "free": free, "total": total}))
 """
+_LIBRARY = ("bundles", "inference.messages", "session.session", "scene.scene_session", "runtime.worker")
 
 
 class Setup:
@@ -73,14 +79,24 @@ class Setup:
         self.wanted = not self.proven
         if self.proven:
             found = json.loads(text.splitlines()[-1])
-            memory = _(", {free:.1f} of {total:.1f} GB free").format(
-                free=found["free"] / 2**30, total=found["total"] / 2**30
-            )
-            self.device = f"{found['device']}{memory if found['total'] else ''}, PyTorch {found['torch']}"
+            self.device = _describe(**found)
+            for module in _LIBRARY:  # now, one at a time: a click would have to wait for all of them
+                importlib.import_module(f"HiDiffRefineLib.{module}")
+                yield None
             self.ready()
         else:
             self.device = _("PyTorch or a package is missing")
             self.say(_("Press 'Set up' once: it installs what the models need."))
+
+
+def _describe(torch: str, device: str, free: int, total: int) -> str:
+    """Device and memory (bytes; 0: not known) in one line."""
+    parts = [device]
+    if free:
+        parts.append(_("{free:.1f} of {total:.1f} GB free").format(free=free / 2**30, total=total / 2**30))
+    elif total:
+        parts.append(_("{total:.1f} GB").format(total=total / 2**30))
+    return ", ".join([*parts, f"PyTorch {torch}"])
 
 
 def _install_torch() -> None:

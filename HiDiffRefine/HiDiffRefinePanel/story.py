@@ -11,13 +11,14 @@ import vtk
 
 SHAPE = (40, 96, 96)
 SPACING = (1.5, 1.5, 3.0)
-# Voxels (k, j, i): in the middle of the bright ball, and at its rim; a stroke beside it.
-MIDDLE, RIM = (20, 48, 48), (20, 48, 60)
-STROKE = (slice(20, 21), slice(30, 32), slice(44, 52))
+# Voxels (k, j, i): in the middle of the bright ball, which lies in a corner, so that an edit does not reach
+# everywhere, and twice at its rim; a stroke beside it.
+MIDDLE, RIM, FAR_RIM = (20, 32, 32), (20, 32, 44), (20, 44, 32)
+STROKE = (slice(20, 21), slice(14, 16), slice(28, 36))
 
 
 def tell(say: Callable[[str], None]) -> None:
-    """Segments, corrects, undoes, saves, loads and corrects again.
+    """Segments, corrects by mouse and brush, undoes, saves, loads and corrects again.
 
     Args:
         say: called with what comes next.
@@ -48,13 +49,20 @@ def tell(say: Callable[[str], None]) -> None:
     first = session.session.mask(name).copy()
     assert first[MIDDLE] and first[RIM] and not session.session.hints
 
-    say("Taking back a voxel at its rim")
+    say("A negative click with the mouse, in a slice view")
     others = session.session.labelmap()[~first]
-    _click(session, RIM, positive=False)
+    requests = _listen(session.session.engine)
+    ui.negativePointButton.click()
+    _click_in_view(volume, _ras(session, RIM))
     _wait(widget, 120)
+    ui.negativePointButton.click()
     second = session.session.mask(name).copy()
     assert not second[RIM] and len(session.session.hints) == 1
     assert (session.session.labelmap()[~(first | second)] == others[~second[~first]]).all()
+    elsewhere = np.ones(SHAPE, bool)
+    for view in requests[-1].views:
+        elsewhere[view.box] = False
+    assert elsewhere.any() and (first == second)[elsewhere].all()
 
     say("Undo by the Segment Editor's logic, then redo")
     session.writer.logic.Undo()
@@ -62,6 +70,13 @@ def tell(say: Callable[[str], None]) -> None:
     assert (session.session.mask(name) == first).all() and not session.session.hints
     ui.redoButton.click()
     assert (session.session.mask(name) == second).all() and len(session.session.hints) == 1
+
+    say("A stroke")
+    strokes = session.hint_nodes.strokes
+    _draw(strokes, stroke_id(session.selected, positive=True), session, STROKE)
+    _wait(widget, 120)
+    third = session.session.mask(name).copy()
+    assert third[STROKE].all() and not third[RIM] and len(session.session.hints) == 2
 
     say("Saving, closing, loading")
     with tempfile.TemporaryDirectory() as folder:
@@ -75,14 +90,15 @@ def tell(say: Callable[[str], None]) -> None:
     _wait(widget, 120)
     session = editor.session
     session.select(next(key for key in session.keys if session.name_of(key) == name))
-    assert (session.session.mask(name) == second).all() and len(session.session.hints) == 1
+    assert (session.session.mask(name) == third).all() and len(session.session.hints) == 2
 
-    say("Refining on, with a stroke")
-    strokes = session.hint_nodes.strokes
-    _draw(strokes, stroke_id(session.selected, positive=True), session, STROKE)
+    say("Refining on")
+    point = vtk.vtkVector3d(*_ras(session, FAR_RIM))
+    session.hint_nodes.negative.AddControlPointWorld(point)
     _wait(widget, 120)
-    third = session.session.mask(name)
-    assert third[STROKE].all() and not third[RIM] and len(session.session.hints) == 2
+    fourth = session.session.mask(name)
+    assert not fourth[FAR_RIM] and not fourth[RIM] and fourth[STROKE].all()
+    assert len(session.session.hints) == 3
     slicer.mrmlScene.Clear(False)
     say("The story ends well")
 
@@ -110,20 +126,45 @@ def _draw(node, segment_id: str, session, where) -> None:
     from HiDiffRefineLib.scene.segment_writer import SegmentWriter
     from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local
 
-    settings = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    settings.SetOverwriteMode(settings.OverwriteNone)
     after = np.zeros(SHAPE, bool)
     after[where] = True
     box = tuple(slice(0, n) for n in SHAPE)
-    writer = SegmentWriter(settings, node, session.volume_node)
+    writer = SegmentWriter(node, session.volume_node)
     writer.write(segment_id, box, np.zeros_like(after), after, ijk_to_local(node, session.volume))
-    slicer.mrmlScene.RemoveNode(settings)
+    writer.close()
 
 
-def _click(session, kji, positive: bool = True) -> None:
-    nodes = session.hint_nodes
-    point_ras = (session.volume.ijk_to_ras @ [*kji[::-1], 1])[:3]
-    (nodes.positive if positive else nodes.negative).AddControlPointWorld(vtk.vtkVector3d(*point_ras))
+def _ras(session, kji) -> np.ndarray:
+    return (session.volume.ijk_to_ras @ [*kji[::-1], 1])[:3]
+
+
+def _click_in_view(volume, point_ras) -> None:
+    """Moves the mouse to a point of the red slice view and clicks."""
+    layout = slicer.app.layoutManager()
+    layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    view = layout.sliceWidget("Red")
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    node = view.mrmlSliceNode()
+    node.JumpSliceByOffsetting(*point_ras)
+    slicer.app.processEvents()
+    to_xy = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(node.GetXYToRAS(), to_xy)
+    x, y, *_ = to_xy.MultiplyPoint((*point_ras, 1))
+    place = round(x), round(y)
+    slicer.util.clickAndDrag(view, None, place, place, steps=2)
+    slicer.util.clickAndDrag(view, "Left", place, place, steps=1)
+
+
+def _listen(engine) -> list:
+    """Requests that the engine gets from now on."""
+    requests, run = [], engine.run
+
+    def listening(request, *arguments):
+        requests.append(request)
+        return run(request, *arguments)
+
+    engine.run = listening
+    return requests
 
 
 def _wait(widget, timeout_s: float) -> None:

@@ -1,10 +1,13 @@
 """Boxes of voxels: the part of a grid that a region in space touches."""
 
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
 
 from HiDiffRefineLib.geometry.grids import Grid
+
+Box = tuple[slice, slice, slice]
 
 
 def object_bounds_ras(mask: np.ndarray, ijk_to_ras: np.ndarray, share: float = 0.999) -> np.ndarray:
@@ -24,7 +27,7 @@ def object_bounds_ras(mask: np.ndarray, ijk_to_ras: np.ndarray, share: float = 0
     return np.stack([low - half_voxel, high + half_voxel])
 
 
-def voxel_box(grid: Grid, bounds_ras: np.ndarray) -> tuple[slice, slice, slice]:
+def voxel_box(grid: Grid, bounds_ras: np.ndarray) -> Box:
     """Slices (k, j, i) of the voxels of `grid` whose centres can lie inside the box (2, 3) in RAS mm."""
     corners = np.array([(*c, 1.0) for c in product(*bounds_ras.T)])
     ijk = (corners @ np.linalg.inv(grid.ijk_to_ras).T)[:, :3]
@@ -34,7 +37,25 @@ def voxel_box(grid: Grid, bounds_ras: np.ndarray) -> tuple[slice, slice, slice]:
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def part_of(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+def slabs(box: Box, voxels: int) -> list[Box]:
+    """A box cut across k into boxes of about so many voxels, of one slice at least."""
+    k, j, i = box
+    step = max(1, voxels // ((j.stop - j.start) * (i.stop - i.start)))
+    return [(slice(n, min(n + step, k.stop)), j, i) for n in range(k.start, k.stop, step)]
+
+
+def whole_box(shape_kji: Sequence[int]) -> Box:
+    """All of a grid."""
+    return tuple(slice(0, n) for n in shape_kji)
+
+
+def hull(boxes: Iterable[Box]) -> Box:
+    """The smallest box around boxes."""
+    sides = zip(*boxes, strict=True)
+    return tuple(slice(min(s.start for s in side), max(s.stop for s in side)) for side in map(list, sides))
+
+
+def part_of(grid: Grid, box: Box) -> Grid:
     """The grid of a box of voxels of `grid`."""
     ijk_to_ras = grid.ijk_to_ras.copy()
     ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ np.array([s.start for s in box[::-1]], float)

@@ -1,14 +1,11 @@
 """What others did to the segmentation: the user's brush, the Segment Editor's undo, another module."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from HiDiffRefineLib.scene import segmentation_nodes as segmentations
-from HiDiffRefineLib.scene.labelmaps import within
-from HiDiffRefineLib.session.blocks import Block, apply, difference
+from HiDiffRefineLib.session.blocks import Block, difference, same_flips
 from HiDiffRefineLib.session.steps import Deletion, Step
 
 if TYPE_CHECKING:
@@ -22,80 +19,46 @@ class ExternalEdits:
         self._scene = scene
         self._names: dict[str, str] = {}  # of segments in the node, as last seen
         self._seen: dict[str, tuple[int, int] | None] = {}
-        self._locked: np.ndarray | None = None  # edited by hand
-        self._masking = False
 
-    def adopt(self, segment_id: str) -> None:
+    def adopting(self, segment_id: str) -> Iterator[None]:
         """Gives the session a segment that it does not have; what is selected stays so."""
         scene, session = self._scene, self._scene.session
         selected = session.selected
-        name = self._free(segmentations.segment_name(scene.node, segment_id))
-        session.set_prior(segmentations.whole_mask(scene.node, segment_id, scene.volume), name)
+        called = segmentations.segment_name(scene.node, segment_id)
+        name = self._free(called)
+        stamp = segmentations.stamp(scene.node, segment_id)
+        yield from session.adopting(name, segmentations.mask_slabs(scene.node, segment_id, scene.volume))
         self.met(segment_id, name)
+        self.named(segment_id, called)
+        self._seen[segment_id] = stamp  # what was painted meanwhile is still to be looked at
         if selected is not None:
             session.select(selected)
 
     def met(self, segment_id: str, name: str) -> None:
-        """Remembers which segment of the node is which of the session."""
+        """Remembers which segment of the node is which of the session, and that both are alike."""
         scene = self._scene
         scene.keys[segment_id] = scene.session.state.layers[name].key
-        self._names[segment_id] = segmentations.segment_name(scene.node, segment_id)
+        self.named(segment_id, name)
         self._seen[segment_id] = segmentations.stamp(scene.node, segment_id)
+
+    def named(self, segment_id: str, name: str) -> None:
+        """Remembers what a segment of the node is called there."""
+        self._names[segment_id] = name
 
     def taking_over(self, lock: bool) -> Iterator[None]:
         """See `SceneSession.syncing`."""
         scene = self._scene
-        self._take_segments()
-        found: dict[str, Block] = {}
+        yield from self._taking_segments()
+        found: dict[str, list[Block]] = {}
         for segment_id in list(scene.keys):
-            block = self._difference(segment_id)
-            if block is not None:
-                found[segment_id] = block
-            yield None
+            blocks = yield from self._differences(segment_id)
+            if blocks:
+                found[segment_id] = blocks
         if not found or self._went(True, found) or self._went(False, found):
             return
         scene.writer.forget_states()
-        for segment_id, block in found.items():
-            name = scene.name_of(segment_id)
-            mask = scene.session.mask(name).copy()
-            apply(mask, block)
-            scene.session.set_mask(name, mask)
-            if lock:
-                if self._locked is None:
-                    self._locked = np.zeros(mask.shape, bool)
-                self._locked[block.box] |= block.flips()
-                scene.session.lock(self._locked)
-
-    def apply_masking(self) -> None:
-        """Locks what the Segment Editor's masking protects, as well as what was locked before."""
-        scene = self._scene
-        to_local = segmentations.ijk_to_local(scene.node, scene.volume)
-        masked = scene.writer.masked(scene.volume.array, to_local)
-        if masked is None and not self._masking:
-            return
-        self._masking = masked is not None
-        scene.session.unlock()
-        for locked in (self._locked, masked):
-            if locked is not None:
-                scene.session.lock(locked)
-
-    def show_segments(self) -> list[str]:
-        """Makes the node have the session's segments, by the session's names; IDs of those that it lacked."""
-        scene = self._scene
-        segmentation = scene.node.GetSegmentation()
-        came = []
-        for segment_id in list(scene.keys):
-            name, segment = scene.name_of(segment_id), segmentation.GetSegment(segment_id)
-            if name is None and segment:
-                segmentation.RemoveSegment(segment_id)
-            elif name is not None and not segment:
-                segmentation.AddEmptySegment(segment_id, name)
-                came.append(segment_id)
-            elif name is not None:
-                segment.SetName(name)
-            if name is not None:
-                self._names[segment_id] = name
-        return came
+        for segment_id, blocks in found.items():
+            scene.session.change_by_hand(scene.name_of(segment_id), blocks, lock)
 
     @contextmanager
     def own_writes(self) -> Iterator[None]:
@@ -112,7 +75,7 @@ class ExternalEdits:
             for segment_id in known:
                 self._seen[segment_id] = segmentations.stamp(node, segment_id)
 
-    def _take_segments(self) -> None:
+    def _taking_segments(self) -> Iterator[None]:
         """Segments that came, went or changed their names."""
         scene, session = self._scene, self._scene.session
         present = segmentations.segment_ids(scene.node)
@@ -127,51 +90,46 @@ class ExternalEdits:
                 if isinstance(deleted, Deletion) and deleted.key == scene.keys.get(segment_id):
                     session.undo()  # the Segment Editor's undo brought it back
                 else:
-                    self.adopt(segment_id)
+                    yield from self.adopting(segment_id)
                 continue
             named = segmentations.segment_name(scene.node, segment_id)
             if named != self._names[segment_id]:
                 session.rename(scene.name_of(segment_id), self._free(named))
                 self._names[segment_id] = named
 
-    def _difference(self, segment_id: str) -> Block | None:
-        """What the node has otherwise than the session; None if nothing."""
+    def _differences(self, segment_id: str) -> Generator[None, None, list[Block]]:
+        """What the node has otherwise than the session."""
         scene = self._scene
         name, stamp = scene.name_of(segment_id), segmentations.stamp(scene.node, segment_id)
         if name is None or stamp == self._seen.get(segment_id):
-            return None
-        mask = scene.session.mask(name)
-        whole = tuple(slice(0, n) for n in mask.shape)
-        found = segmentations.segment_mask(scene.node, segment_id, scene.volume)
-        block = difference(mask, within(found, whole))
+            return []
+        mask, blocks = scene.session.mask(name), []
+        for box, part in segmentations.mask_slabs(scene.node, segment_id, scene.volume):
+            block = difference(mask, part, box)
+            if block is not None:
+                blocks.append(block)
+            yield None
         self._seen[segment_id] = stamp
-        return block
+        return blocks
 
-    def _went(self, back: bool, found: dict[str, Block]) -> bool:
+    def _went(self, back: bool, found: dict[str, list[Block]]) -> bool:
         """Whether the session's own undo or redo gives the same: then it is that, and hints follow.
 
         Steps that changed no voxel (a hint that waits, one that the mask obeyed already) go along.
         """
         scene, session = self._scene, self._scene.session
-        go, return_ = (session.undo, session.redo) if back else (session.redo, session.undo)
         steps = session.state.done if back else session.state.undone
-        (segment_id, block), *more = found.items()
+        (segment_id, blocks), *more = found.items()
         count = next((n for n, step in enumerate(reversed(steps), 1) if getattr(step, "blocks", True)), 0)
-        if more or not count or getattr(steps[-count], "key", None) != scene.keys[segment_id]:
+        if more or not count or not all(isinstance(step, Step) for step in steps[-count:]):
             return False
-        if not all(isinstance(step, Step) for step in steps[-count:]):
-            return False
-        mask = scene.session.mask(scene.name_of(segment_id)).copy()
-        apply(mask, block)
         step = steps[-count]
+        if step.key != scene.keys[segment_id] or not same_flips(blocks, step.blocks):
+            return False
         for _ in range(count):
-            go()
-        if np.array_equal(mask, session.mask(scene.name_of(segment_id))):
-            (scene.writer.undone if back else scene.writer.redone)(step)
-            return True
-        for _ in range(count):
-            return_()
-        return False
+            (session.undo if back else session.redo)()
+        (scene.writer.undone if back else scene.writer.redone)(step)
+        return True
 
     def _free(self, name: str) -> str:
         """The name, or one like it where the session has it already."""

@@ -4,7 +4,7 @@ They are saved with the scene. A point's description names its segment and its p
 one is new. Strokes have two segments, + and −, for each segment that they speak of.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,14 @@ from HiDiffRefineLib.scene.labelmaps import oriented_image
 from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local, segment_ids, segment_mask
 from HiDiffRefineLib.volumes.volume import Volume
 
-# Told apart by those who see red and green alike, and from the colours of organs.
-COLORS = {True: (0.0, 0.75, 1.0), False: (1.0, 0.45, 0.0)}
+# Unlike the colours of organs and of uncertainty. Those who see them alike have the signs.
+COLORS = {True: (0.0, 0.75, 1.0), False: (1.0, 0.2, 0.9)}
+GLYPHS = {
+    True: slicer.vtkMRMLMarkupsDisplayNode.ThickCross2D,
+    False: slicer.vtkMRMLMarkupsDisplayNode.Dash2D,
+}
+# By which a segmentation refers to its hints, in saved scenes too.
+ROLES = ("HiDiffRefine.positive", "HiDiffRefine.negative", "HiDiffRefine.strokes")
 SIGNS = {True: "+", False: "−"}
 
 
@@ -36,8 +42,14 @@ class HintNodes:
         return iter((self.positive, self.negative, self.strokes))
 
 
-def new_hint_nodes(volume_node) -> HintNodes:
-    """Empty hint nodes for a volume, under the same transform."""
+def hint_nodes_of(segmentation_node) -> HintNodes | None:
+    """The hint nodes that were made for a segmentation; None if one of them is missing."""
+    nodes = [segmentation_node.GetNodeReference(role) for role in ROLES]
+    return None if None in nodes else HintNodes(*nodes)
+
+
+def new_hint_nodes(volume_node, segmentation_node) -> HintNodes:
+    """Empty hint nodes for a segmentation of a volume, under the volume's transform."""
     scene = volume_node.GetScene()
     points = [
         scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"HiDiffRefine {SIGNS[positive]}")
@@ -49,11 +61,15 @@ def new_hint_nodes(volume_node) -> HintNodes:
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     # After the transform: Slicer takes the difference of both nodes' transforms into the geometry.
     strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    for node, color in zip(points, COLORS.values(), strict=True):
-        node.GetDisplayNode().SetSelectedColor(color)
-        node.GetDisplayNode().SetActiveColor(color)
-        node.GetDisplayNode().SetGlyphScale(2.0)
-        node.GetDisplayNode().SetPointLabelsVisibility(False)
+    for node, positive in zip(points, (True, False), strict=True):
+        display = node.GetDisplayNode()
+        display.SetSelectedColor(COLORS[positive])
+        display.SetActiveColor(COLORS[positive])
+        display.SetGlyphType(GLYPHS[positive])
+        display.SetGlyphScale(4.0)
+        display.SetPointLabelsVisibility(False)
+    for role, node in zip(ROLES, (*points, strokes), strict=True):
+        segmentation_node.SetNodeReferenceID(role, node.GetID())
     return HintNodes(*points, strokes)
 
 
@@ -63,7 +79,12 @@ def stroke_id(segment_id: str, positive: bool) -> str:
 
 
 def reopen(nodes: HintNodes, volume_node, volume: Volume) -> None:
-    """Makes strokes possible on nodes from a file: what was saved empty has lost its geometry there."""
+    """Takes the nodes along to where the volume is now, and makes strokes possible on those from a file.
+
+    What was saved empty has lost its geometry there.
+    """
+    for node in nodes:
+        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     nodes.strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     for name in segment_ids(nodes.strokes):
         if segment_mask(nodes.strokes, name, volume) is None:
@@ -99,6 +120,17 @@ def new_hints(nodes: HintNodes, segment_id: str, known: Iterable[Hint], volume: 
             if mask.any():
                 hints.append(Painted(mask, grid.ijk_to_ras, positive))
     return hints
+
+
+def removed_hints(nodes: HintNodes, segment_id: str, known: Sequence[Hint]) -> list[int]:
+    """Places in a segment's list of clicks whose points the user has deleted since `show_hints`."""
+    there = {
+        node.GetNthControlPointDescription(n)
+        for node in (nodes.positive, nodes.negative)
+        for n in _defined(node)
+    }
+    clicks = [n for n, hint in enumerate(known) if isinstance(hint, Click)]
+    return [n for n in clicks if _description(n, segment_id) not in there]
 
 
 def drop_new_points(nodes: HintNodes) -> None:
@@ -140,13 +172,18 @@ def show_hints(
         for number, hint in enumerate(told):
             if isinstance(hint, Click):
                 visible = segment_id == selected
-                wanted[hint.positive].append((f"{number} {segment_id}", tuple(hint.point_ras), visible))
+                point = (_description(number, segment_id), tuple(hint.point_ras), visible)
+                wanted[hint.positive].append(point)
         _show_strokes(nodes, segment_id, [hint for hint in told if isinstance(hint, Painted)], volume)
     for positive, node in points.items():
         _show_points(node, wanted[positive])
     display = nodes.strokes.GetDisplayNode()
     for name in segment_ids(nodes.strokes):
         display.SetSegmentVisibility(name, name.partition(" ")[2] == selected)
+
+
+def _description(number: int, segment_id: str) -> str:
+    return f"{number} {segment_id}"
 
 
 def _show_points(node, wanted: list[tuple[str, tuple, bool]]) -> None:

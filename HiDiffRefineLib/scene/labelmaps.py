@@ -6,9 +6,9 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.geometry.boxes import Box
 from HiDiffRefineLib.scene.matrices import as_array, as_matrix
 
-Box = tuple[slice, slice, slice]
 # A labelmap less than a twentieth of a voxel beside the image's lattice lies on it: files round.
 LATTICE_TOLERANCE = 0.05
 
@@ -33,16 +33,17 @@ def extent_of(box: Box) -> list[int]:
 
 
 def mask_of(
-    image: slicer.vtkOrientedImageData | None, value: int, ijk_to_ras: np.ndarray, shape_kji
+    image: slicer.vtkOrientedImageData | None, value: int, ijk_to_ras: np.ndarray, around: Box
 ) -> tuple[Box, np.ndarray] | None:
-    """The voxels of one value, inside a grid.
+    """The voxels of one value, inside a box of a grid.
 
     Args:
         image: a segment's labelmap, perhaps shared by segments of other values.
         ijk_to_ras: 4×4 of the grid, in the segmentation's own RAS.
+        around: slices (k, j, i) of the grid.
 
     Returns:
-        slices (k, j, i) of the grid and the mask there, bool; None if no voxel of the image lies in it.
+        slices (k, j, i) of the grid and the mask there, bool; None if the image does not reach into the box.
 
     Raises:
         VolumeError: the image has another lattice than the grid.
@@ -50,10 +51,17 @@ def mask_of(
     if image is None or image.IsEmpty() or not image.GetPointData().GetScalars():
         return None
     extent = np.array(image.GetExtent()).reshape(3, 2)
-    array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(np.ptp(extent, axis=1)[::-1] + 1) == value
-    if not array.any():
-        return None  # what was saved empty has lost its geometry
-    turn, shift = _lattice(image, ijk_to_ras)
+    array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(np.ptp(extent, axis=1)[::-1] + 1)
+    lattice = _lattice(image, ijk_to_ras)
+    if lattice is None:
+        if not (array == value).any():
+            return None  # what was saved empty has lost its geometry
+        raise VolumeError(
+            "The segmentation has another geometry than the volume.",
+            "In the Segment Editor press the cube beside the volume ('Specify geometry'), choose this volume"
+            " as source geometry and press OK.",
+        )
+    turn, shift = lattice
     # Axis n of the grid is axis source[n] of the image, perhaps backwards: Slicer loads a volume with
     # left-handed axes the other way round than its segmentation.
     source = np.abs(turn).argmax(1)
@@ -61,19 +69,13 @@ def mask_of(
     ends = np.sort(sign[:, None] * extent[source] + shift[:, None], axis=1)
     array = array.T.transpose(source)[tuple(slice(None, None, s) for s in sign)].T
     starts, stops = ends[::-1, 0], ends[::-1, 1] + 1
-    low, high = np.maximum(starts, 0), np.minimum(stops, shape_kji)
+    low = np.maximum(starts, [side.start for side in around])
+    high = np.minimum(stops, [side.stop for side in around])
     if (low >= high).any():
         return None
     inside = tuple(slice(a, b) for a, b in zip(low - starts, high - starts, strict=True))
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return box, array[inside]
-
-
-def slabs(box: Box, voxels: int) -> list[Box]:
-    """A box cut across k into boxes of about so many voxels, of one slice at least."""
-    k, j, i = box
-    step = max(1, voxels // ((j.stop - j.start) * (i.stop - i.start)))
-    return [(slice(n, min(n + step, k.stop)), j, i) for n in range(k.start, k.stop, step)]
+    return box, array[inside] == value
 
 
 def within(found: tuple[Box, np.ndarray] | None, box: Box) -> np.ndarray:
@@ -95,8 +97,13 @@ def paste(part: np.ndarray, box: Box, found: tuple[Box, np.ndarray]) -> None:
         part[here] = found[1][there]
 
 
-def _lattice(image: slicer.vtkOrientedImageData, ijk_to_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """3×3 and (3,), int: indices ijk of the grid are the first times those of the image plus the second."""
+def _lattice(
+    image: slicer.vtkOrientedImageData, ijk_to_ras: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """3×3 and (3,), int: indices ijk of the grid are the first times those of the image plus the second.
+
+    None if the voxels of both do not lie on one lattice.
+    """
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     to_grid = np.linalg.inv(ijk_to_ras) @ as_array(matrix)
@@ -108,9 +115,5 @@ def _lattice(image: slicer.vtkOrientedImageData, ijk_to_ras: np.ndarray) -> tupl
         difference[:3, :3].max() * size + difference[:3, 3].max() > LATTICE_TOLERANCE
         or not (np.abs(rounded[:3, :3]).sum(0) == 1).all()
     ):
-        raise VolumeError(
-            "The segmentation has another geometry than the volume.",
-            "In the Segment Editor press the cube beside the volume ('Specify geometry'), choose this volume"
-            " as source geometry and press OK.",
-        )
+        return None
     return rounded[:3, :3].astype(int), rounded[:3, 3].astype(int)

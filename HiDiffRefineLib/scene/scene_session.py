@@ -4,33 +4,23 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import numpy as np
-
-from HiDiffRefineLib.geometry.boxes import voxel_box
-from HiDiffRefineLib.hints.hint import Hint, bounds_ras
+from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.inference.messages import Preview, Progress
 from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.scene import hint_nodes as nodes_of_hints
 from HiDiffRefineLib.scene import segmentation_nodes as segmentations
 from HiDiffRefineLib.scene.external_edits import ExternalEdits
-from HiDiffRefineLib.scene.hint_nodes import (
-    HintNodes,
-    drop_new_points,
-    make_room,
-    new_hints,
-    reopen,
-    saved_hints,
-    show_hints,
-)
-from HiDiffRefineLib.scene.labelmaps import Box, paste, slabs, within
+from HiDiffRefineLib.scene.hint_nodes import HintNodes
+from HiDiffRefineLib.scene.masking import masked
 from HiDiffRefineLib.scene.observers import Observers, observe_changes, observe_end
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
+from HiDiffRefineLib.scene.shown_masks import ShownEdit, show_mask, show_segments, showing
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from HiDiffRefineLib.session.engine import Models
+from HiDiffRefineLib.session.examining import examining
+from HiDiffRefineLib.session.journal import restoring
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.steps import AnyStep, Step
-
-# At a time, in a few milliseconds: the user interface waits meanwhile.
-WRITTEN_VOXELS = 1_000_000
 
 
 class SceneSession:
@@ -39,13 +29,15 @@ class SceneSession:
     The segments are those of the node, by their IDs; the session's names follow. What others do to the nodes
     is only reported here (`changed`): `syncing` and `take_hints` act on it, once no job is open.
 
+    Run `opening` or `restoring` to its end before anything else.
+
     Args:
         editor_node: settings of the Segment Editor, whose masking binds edits.
         changed: called whenever a node changed by other hands. It must do nothing but remember.
         gone: called when a node of the session is removed, or the image changes: the session must be closed.
 
     Raises:
-        VolumeError: as `volume_of`; a segmentation of another geometry.
+        VolumeError: as `volume_of`.
     """
 
     def __init__(
@@ -54,30 +46,51 @@ class SceneSession:
         segmentation_node,
         hint_nodes: HintNodes,
         editor_node,
-        models: Models,
-        journal: Path | None = None,
         changed: Callable[[], None] = lambda: None,
         gone: Callable[[], None] = lambda: None,
     ):
         self.volume = volume_of(volume_node)
         self.volume_node, self.node, self.hint_nodes = volume_node, segmentation_node, hint_nodes
-        self.writer = SegmentWriter(editor_node, segmentation_node, volume_node)
-        self.session = RefinementSession(self.volume, models, journal)
+        self.editor_node = editor_node
+        editor_node.SetAndObserveSegmentationNode(segmentation_node)
+        editor_node.SetAndObserveSourceVolumeNode(volume_node)
+        self.writer = SegmentWriter(segmentation_node, volume_node)
+        self.session: RefinementSession | None = None
         self.keys: dict[str, int] = {}  # of the session's layers, by segment ID
         self.external = ExternalEdits(self)
         self._observers = Observers()
         self._changed, self._gone = changed, gone
         self._writing = False
-        reopen(hint_nodes, volume_node, self.volume)
-        for segment_id in segmentations.segment_ids(segmentation_node):
-            self.external.adopt(segment_id)
-            name = self.name_of(segment_id)
-            self.session.recall_hints(name, saved_hints(hint_nodes, segment_id, self.volume))
+        observe_changes(self._observers, segmentation_node, hint_nodes, self._on_changed)
+        nodes = [volume_node, segmentation_node, editor_node, *hint_nodes]
+        observe_end(self._observers, nodes, self._on_gone)
+
+    def opening(self, models: Models, journal: Path | None = None) -> Iterator[None]:
+        """Begins a session with the segments and hints that the nodes hold; None comes in between.
+
+        Raises:
+            VolumeError: as `RefinementSession`; a segmentation of another geometry.
+        """
+        checksum = yield from examining(self.volume)
+        self._begin(RefinementSession(self.volume, models, journal, checksum))
+        for segment_id in segmentations.segment_ids(self.node):
+            yield from self.external.adopting(segment_id)
+            hints = nodes_of_hints.saved_hints(self.hint_nodes, segment_id, self.volume)
+            self.session.recall_hints(self.name_of(segment_id), hints)
         if self.keys:
             self.select(next(iter(self.keys)))
-        nodes = [volume_node, segmentation_node, editor_node, *hint_nodes]
-        observe_changes(self._observers, segmentation_node, hint_nodes, self._on_changed)
-        observe_end(self._observers, nodes, self._on_gone)
+
+    def restoring(self, models: Models, journal: Path) -> Iterator[None]:
+        """Goes on with the session of a journal, on nodes that are empty; None comes in between.
+
+        Raises:
+            SessionError: as `journal.restore`.
+        """
+        self._begin((yield from restoring(journal, self.volume, models)))
+        for segment_id in show_segments(self):
+            yield from showing(self, segment_id)
+        if self.selected is not None:
+            self.select(self.selected)
 
     def name_of(self, segment_id: str) -> str | None:
         """The session's name of a segment; None for one that it does not have."""
@@ -89,22 +102,22 @@ class SceneSession:
         """ID of the segment that hints and edits concern."""
         if self.session.selected is None:
             return None
-        key = self.session.state.layers[self.session.selected].key
-        return next(segment_id for segment_id, its_key in self.keys.items() if its_key == key)
+        return self._id_of(self.session.state.layers[self.session.selected].key)
 
     def select(self, segment_id: str) -> None:
         """Directs hints and edits to a segment, and shows its hints."""
         self.session.select(self.name_of(segment_id))
-        self.writer.editor_node.SetSelectedSegmentID(segment_id)
-        with self._own_writes():
-            make_room(self.hint_nodes, segment_id)
+        self.editor_node.SetSelectedSegmentID(segment_id)
+        with self.own_writes():
+            nodes_of_hints.make_room(self.hint_nodes, segment_id)
         self.show_hints()
 
     def add_segment(self, name: str) -> None:
         """An empty segment, which is selected."""
-        with self._own_writes():
+        with self.own_writes():
             segment_id = self.node.GetSegmentation().AddEmptySegment("", name)
-            self.external.adopt(segment_id)
+            for _ in self.external.adopting(segment_id):
+                pass
         self.writer.forget_states()
         self.select(segment_id)
 
@@ -112,10 +125,8 @@ class SceneSession:
         """Adds the segmentor's segments; None comes while there is nothing new, and between two segments."""
         with closing(self.session.segmenting(roi, progress)) as job:
             yield from job
-        labels = self.session.engine.bundle.labels
-        with self._own_writes():
-            ids = segmentations.add_segments(self.node, labels)
-        work = self._show_new(ids, [label.name for label in labels])
+        ids = show_segments(self)
+        work = self._showing_new(ids)
         try:
             for _ in work:
                 yield None
@@ -127,24 +138,11 @@ class SceneSession:
             self.writer.forget_states()
             self.select(ids[0])
 
-    def _show_new(self, ids: list[str], names: list[str]) -> Iterator[None]:
-        """Writes new segments, some slices at a time."""
-        for segment_id, name in zip(ids, names, strict=True):
-            found = self.session.state.layers[name].original
-            for box in [] if found is None else slabs(found.box, WRITTEN_VOXELS):
-                mask = self.session.mask(name)[box]
-                with self._own_writes(), self.writer.unmasked():
-                    self._write(segment_id, box, np.zeros_like(mask), mask)
-                yield None
-            with self._own_writes():
-                segmentations.mark(self.node, segment_id, completed=False)
-            self.external.met(segment_id, name)
-
     def new_hints(self) -> list[Hint]:
         """What the user placed since for the selected segment."""
         if self.selected is None:
             return []
-        return new_hints(self.hint_nodes, self.selected, self.session.hints, self.volume)
+        return nodes_of_hints.new_hints(self.hint_nodes, self.selected, self.session.hints, self.volume)
 
     def take_hints(self) -> int:
         """Gives new points and paint to the selected segment; how many there were.
@@ -156,12 +154,11 @@ class SceneSession:
         if not hints:
             return 0
         try:
-            self.external.apply_masking()
             for hint in hints:
                 self.session.add_hint(hint)
         finally:
-            with self._own_writes():
-                drop_new_points(self.hint_nodes)
+            with self.own_writes():
+                nodes_of_hints.drop_new_points(self.hint_nodes)
             self.show_hints()
         return len(hints)
 
@@ -170,20 +167,18 @@ class SceneSession:
 
         One undo step of the session and of the Segment Editor's logic.
         """
-        segment_id, name = self.selected, self.session.selected
-        self.external.apply_masking()
         before, pending = self._newest_step(), self.session.pending
         job = self.session.refine(steps, wait=False)
-        shown: list[tuple[Box, np.ndarray]] = []
+        edit = ShownEdit(self, self.selected)
         try:
             for preview in job:
                 if preview is not None:
-                    self._show_part(segment_id, name, shown, preview.box, preview.mask)
+                    edit.show(preview.box, preview.mask)
                 yield preview
         finally:
             job.close()
-            if shown:
-                self._show_edit(segment_id, shown, pending)
+            if edit:
+                edit.settle(pending)
                 step = self._newest_step()
                 if step is before:
                     self.writer.forget_states()  # an error took the edit back
@@ -203,16 +198,22 @@ class SceneSession:
 
     def accept(self) -> None:
         """Marks the selected segment as completed."""
-        with self._own_writes():
+        with self.own_writes():
             segmentations.mark(self.node, self.selected, completed=True)
 
     def syncing(self, lock: bool) -> Iterator[None]:
-        """Takes over what others did to the segments; None comes in between, for a timer to breathe.
+        """Takes over what others did to segments and hints; None comes in between, for a timer to breathe.
+
+        A point that was deleted is a hint withdrawn.
 
         Args:
             lock: whether voxels edited by hand are locked against later edits.
         """
         before = self._hints()
+        for segment_id, hints in before.items():
+            removed = nodes_of_hints.removed_hints(self.hint_nodes, segment_id, hints)
+            if removed:
+                self.session.withdraw(self.name_of(segment_id), removed)
         yield from self.external.taking_over(lock)
         # A stroke that is still to be taken would go otherwise.
         if self._hints() != before:
@@ -220,70 +221,49 @@ class SceneSession:
 
     def show_hints(self) -> None:
         """Makes the hint nodes show the session's hints; strokes that were not taken go."""
-        with self._own_writes():
-            show_hints(self.hint_nodes, self._hints(), self.selected, self.volume)
-
-    def show_mask(self, segment_id: str, box: Box) -> None:
-        """Makes the node show the session's mask in a box, whatever masking says."""
-        found = segmentations.segment_mask(self.node, segment_id, self.volume)
-        after = self.session.mask(self.name_of(segment_id))[box]
-        with self._own_writes(), self.writer.unmasked():
-            self._write(segment_id, box, within(found, box), after)
+        with self.own_writes():
+            nodes_of_hints.show_hints(self.hint_nodes, self._hints(), self.selected, self.volume)
 
     def close(self) -> None:
         """Ends the session, and observes nothing any more."""
         self._observers.release()
-        self.session.close()
+        self.writer.close()
+        if self.session is not None:
+            self.session.close()
 
-    def _show_part(
-        self, segment_id: str, name: str, shown: list[tuple[Box, np.ndarray]], box: Box, mask: np.ndarray
-    ) -> None:
-        """Shows a preview in a box, on top of the session's mask and the previews shown so far."""
-        before = self.session.mask(name)[box].copy()
-        for earlier in shown:
-            paste(before, box, earlier)
-        with self._own_writes():
-            if not self.writer.saved and (before != mask).any():
-                self.writer.save_state()
-            self._write(segment_id, box, before, mask)
-        shown[:] = [*(earlier for earlier in shown if earlier[0] != box), (box, mask)]
+    @contextmanager
+    def own_writes(self) -> Iterator[None]:
+        """What is written here is no one else's change; one that was not seen yet stays one."""
+        with self.external.own_writes():
+            before, self._writing = self._writing, True
+            try:
+                yield
+            finally:
+                self._writing = before
 
-    def _show_edit(
-        self, segment_id: str, shown: list[tuple[Box, np.ndarray]], hints: tuple[Hint, ...]
-    ) -> None:
-        """Shows what became of an edit where that is not what its previews showed.
+    def _begin(self, session: RefinementSession) -> None:
+        self.session = session
+        session.state.masked = lambda box: masked(self.editor_node, self.node, self.volume, box)
+        with self.own_writes():
+            nodes_of_hints.reopen(self.hint_nodes, self.volume_node, self.volume)
 
-        What others changed there meanwhile stays in the node, for `syncing`.
-        """
-        mask = self.session.mask(self.name_of(segment_id))
-        for n, (box, part) in enumerate(shown):
-            before = part.copy()
-            for later in shown[n + 1 :]:
-                paste(before, box, later)
-            with self._own_writes():
-                self._write(segment_id, box, before, mask[box])
-        for hint in hints:  # no preview may have reached it
-            self.show_mask(segment_id, voxel_box(self.session.state.grid, bounds_ras(hint)))
-        with self._own_writes():
-            segmentations.mark(self.node, segment_id, completed=False)
-
-    def _write(self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray) -> None:
-        to_local = segmentations.ijk_to_local(self.node, self.volume)
-        self.writer.write(segment_id, box, before, after, to_local)
+    def _showing_new(self, ids: list[str]) -> Iterator[None]:
+        for segment_id in ids:
+            yield from showing(self, segment_id)
+            with self.own_writes():
+                segmentations.mark(self.node, segment_id, completed=False)
 
     def _show_step(self, step: AnyStep, native: Callable[[AnyStep], None]) -> bool:
         """Makes the nodes follow a step that the session went, back or forth."""
-        if isinstance(step, Step):
-            segment_id = next(segment_id for segment_id, key in self.keys.items() if key == step.key)
-            with self._own_writes():
+        with self.own_writes():
+            if isinstance(step, Step):
                 native(step)
-            for block in step.blocks:
-                self.show_mask(segment_id, block.box)
-        else:
-            with self._own_writes():
-                came = self.external.show_segments()
-            for segment_id in came:
-                self.show_mask(segment_id, tuple(slice(0, n) for n in self.volume.array.shape))
+                for block in step.blocks:
+                    show_mask(self, self._id_of(step.key), block.box)
+            else:
+                for segment_id in show_segments(self):
+                    for _ in showing(self, segment_id):
+                        pass
         self.show_hints()
         return True
 
@@ -294,15 +274,8 @@ class SceneSession:
         if not self._writing:
             self._changed()
 
-    @contextmanager
-    def _own_writes(self) -> Iterator[None]:
-        """What is written here is no one else's change; one that was not seen yet stays one."""
-        with self.external.own_writes():
-            self._writing = True
-            try:
-                yield
-            finally:
-                self._writing = False
+    def _id_of(self, key: int) -> str:
+        return next(segment_id for segment_id, its_key in self.keys.items() if its_key == key)
 
     def _hints(self) -> dict[str, tuple[Hint, ...]]:
         """By segment ID, those that are deleted included."""

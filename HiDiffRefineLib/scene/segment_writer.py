@@ -1,35 +1,31 @@
 """Writes masks into a segmentation node through the logic of the Segment Editor.
 
-The logic keeps what Slicer promises to users of the editor: masking, "Modify other segments", labelmaps that
-segments share, and its own undo. Each write says which voxels come and which go, and touches no other. To
-write whole regions, or into the shared labelmap, is how voxels of neighbouring segments get lost.
+The logic keeps what Slicer promises to users of the editor: labelmaps that segments share, and undo. Each
+write says which voxels come and which go, and touches no other. To write whole regions, or into the shared
+labelmap, is how voxels of neighbouring segments get lost. What may be changed at all is settled before (see
+`masking`).
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import slicer
 
-from HiDiffRefineLib.scene.labelmaps import Box, extent_of, mask_of, oriented_image
+from HiDiffRefineLib.geometry.boxes import Box
+from HiDiffRefineLib.scene.labelmaps import extent_of, oriented_image
 from HiDiffRefineLib.session.blocks import bounding_box
 
 
 class SegmentWriter:
-    """The Segment Editor's logic on one segmentation.
+    """A logic of the Segment Editor on one segmentation, set so that other segments keep their voxels."""
 
-    Args:
-        editor_node: the editor's settings; masking is taken from there.
-    """
-
-    def __init__(self, editor_node, segmentation_node, volume_node):
-        self.editor_node = editor_node
+    def __init__(self, segmentation_node, volume_node):
         self.node = segmentation_node
-        editor_node.SetAndObserveSegmentationNode(segmentation_node)
-        editor_node.SetAndObserveSourceVolumeNode(volume_node)
+        scene = segmentation_node.GetScene()
+        self._settings = scene.AddNode(_settings())
+        self._settings.SetAndObserveSegmentationNode(segmentation_node)
+        self._settings.SetAndObserveSourceVolumeNode(volume_node)
         self.logic = slicer.vtkSlicerSegmentEditorLogic()
-        self.logic.SetMRMLScene(segmentation_node.GetScene())
-        self.logic.SetSegmentEditorNode(editor_node)
+        self.logic.SetMRMLScene(scene)
+        self.logic.SetSegmentEditorNode(self._settings)
         # Steps of the session that the logic's own history knows: taken back there, they keep in step.
         self.saved = False  # for the edit that goes on
         self._done: list = []
@@ -38,11 +34,13 @@ class SegmentWriter:
     def write(
         self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray
     ) -> None:
-        """Changes a segment in a box from one mask (bool, k, j, i, the box's shape) to another.
+        """Changes a segment, if it is still there, in a box from one mask (bool, k, j, i) to another.
 
         Args:
             ijk_to_ras: 4×4 of the whole grid, in the segmentation's own RAS.
         """
+        if self.node.GetSegmentation().GetSegment(segment_id) is None:
+            return
         for flips, mode in (
             (before & ~after, self.logic.ModificationModeRemove),
             (after & ~before, self.logic.ModificationModeAdd),
@@ -98,41 +96,15 @@ class SegmentWriter:
         if self._undone and self._undone[-1] is step:
             self._done.append(self._undone.pop())
 
-    @contextmanager
-    def unmasked(self) -> Iterator[None]:
-        """Writes go wherever they must, and other segments keep their voxels even there.
+    def close(self) -> None:
+        """Takes the settings out of the scene."""
+        if self._settings.GetScene() is not None:
+            self._settings.GetScene().RemoveNode(self._settings)
 
-        For what was in the scene before: undo must bring back what a mask has been laid over since.
-        """
-        node = self.editor_node
-        before = node.GetMaskMode(), node.GetSourceVolumeIntensityMask(), node.GetOverwriteMode()
-        node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
-        node.SourceVolumeIntensityMaskOff()
-        node.SetOverwriteMode(node.OverwriteNone)
-        try:
-            yield
-        finally:
-            node.SetMaskMode(before[0])
-            node.SetSourceVolumeIntensityMask(before[1])
-            node.SetOverwriteMode(before[2])
 
-    def masked(self, array: np.ndarray, ijk_to_ras: np.ndarray) -> np.ndarray | None:
-        """Voxels (k, j, i) that the editor's masking keeps from being changed; None if it keeps none.
-
-        Args:
-            array: the volume's voxels.
-            ijk_to_ras: 4×4 of its grid, in the segmentation's own RAS.
-        """
-        node, masked = self.editor_node, None
-        if node.GetMaskMode() != slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere:
-            self.logic.UpdateReferenceGeometryImage()
-            self.logic.ResetModifierLabelmapToDefault()
-            self.logic.UpdateMaskLabelmap()
-            masked = np.zeros(array.shape, bool)
-            box, part = mask_of(self.logic.GetMaskLabelmap(), 1, ijk_to_ras, array.shape)
-            masked[box] = part
-        if node.GetSourceVolumeIntensityMask():
-            low, high = node.GetSourceVolumeIntensityMaskRange()
-            outside = (array < low) | (array > high)
-            masked = outside if masked is None else masked | outside
-        return masked
+def _settings():
+    node = slicer.vtkMRMLSegmentEditorNode()
+    node.SetOverwriteMode(node.OverwriteNone)
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    return node

@@ -1,12 +1,13 @@
 """Segmentation nodes: made for a volume, and what their segments say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import slicer
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.scene.labelmaps import Box, mask_of
+from HiDiffRefineLib.geometry.boxes import Box, slabs, whole_box
+from HiDiffRefineLib.scene.labelmaps import mask_of, within
 from HiDiffRefineLib.scene.matrices import to_world
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.seg_nrrd import terminology_entry
@@ -17,6 +18,8 @@ ALGORITHM_TAGS = {
     "DICOM.SegmentAlgorithmType": "SEMIAUTOMATIC",
     "DICOM.SegmentAlgorithmName": "HiDiffRefine",
 }
+# At a time, in a few milliseconds: the user interface waits meanwhile.
+_READ_VOXELS = 8_000_000
 _BINARY_LABELMAP = "Binary labelmap"
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
 
@@ -41,20 +44,23 @@ def segment_name(node, segment_id: str) -> str:
     return node.GetSegmentation().GetSegment(segment_id).GetName()
 
 
-def add_segments(node, labels: Sequence[Label]) -> list[str]:
-    """Empty segments with names, colours and terminology of a model's labels; their IDs."""
-    ids = []
-    for label in labels:
-        color = [channel / 255 for channel in label.color]
-        ids.append(node.GetSegmentation().AddEmptySegment("", label.name, color))
-        segment = node.GetSegmentation().GetSegment(ids[-1])
-        segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(label))
-    return ids
+def add_segment(node, name: str, label: Label | None, segment_id: str = "") -> str:
+    """An empty segment, with the colour and terminology of a model's label if it is one; its ID."""
+    segmentation = node.GetSegmentation()
+    if label is None:
+        return segmentation.AddEmptySegment(segment_id, name)
+    color = [channel / 255 for channel in label.color]
+    segment_id = segmentation.AddEmptySegment(segment_id, name, color)
+    segment = segmentation.GetSegment(segment_id)
+    segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(label))
+    return segment_id
 
 
 def mark(node, segment_id: str, completed: bool) -> None:
-    """Says in the segment that it is in progress or completed, and how it was made."""
+    """Says in the segment, if it is still there, that it is in progress or completed, and how it was made."""
     segment = node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        return
     for tag, value in ALGORITHM_TAGS.items():
         segment.SetTag(tag, value)
     _Logic.SetSegmentStatus(segment, _Logic.Completed if completed else _Logic.InProgress)
@@ -65,20 +71,25 @@ def ijk_to_local(node, volume: Volume) -> np.ndarray:
     return np.linalg.inv(to_world(node)) @ volume.ijk_to_ras
 
 
-def segment_mask(node, segment_id: str, volume: Volume) -> tuple[Box, np.ndarray] | None:
-    """A segment's voxels; see `labelmaps.mask_of`.
+def segment_mask(
+    node, segment_id: str, volume: Volume, box: Box | None = None
+) -> tuple[Box, np.ndarray] | None:
+    """A segment's voxels in a box of the volume, or all; see `labelmaps.mask_of`. None if it is gone.
 
     Raises:
         VolumeError: another geometry than the volume's, or no labelmap.
     """
     segment = node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        return None
     image = segment.GetRepresentation(_BINARY_LABELMAP)
     if node.GetSegmentation().GetSourceRepresentationName() != _BINARY_LABELMAP:
         raise VolumeError(
             f"'{segment.GetName()}' is a surface, not a labelmap.",
             "In the Segmentations module, under Representations, make 'Binary labelmap' the source.",
         )
-    return mask_of(image, segment.GetLabelValue(), ijk_to_local(node, volume), volume.array.shape)
+    box = box or whole_box(volume.array.shape)
+    return mask_of(image, segment.GetLabelValue(), ijk_to_local(node, volume), box)
 
 
 def stamp(node, segment_id: str) -> tuple[int, int] | None:
@@ -88,11 +99,12 @@ def stamp(node, segment_id: str) -> tuple[int, int] | None:
     return (image.GetMTime(), segment.GetLabelValue()) if image else None
 
 
-def whole_mask(node, segment_id: str, volume: Volume) -> np.ndarray:
-    """`segment_mask` on the whole volume, bool (k, j, i)."""
-    mask = np.zeros(volume.array.shape, bool)
-    found = segment_mask(node, segment_id, volume)
-    if found is not None:
-        box, part = found
-        mask[box] = part
-    return mask
+def mask_in(node, segment_id: str, volume: Volume, box: Box) -> np.ndarray:
+    """`segment_mask` in all of a box, bool of its shape."""
+    return within(segment_mask(node, segment_id, volume, box), box)
+
+
+def mask_slabs(node, segment_id: str, volume: Volume) -> Iterator[tuple[Box, np.ndarray]]:
+    """`mask_in` for the whole volume, some slices at a time."""
+    for box in slabs(whole_box(volume.array.shape), _READ_VOXELS):
+        yield box, mask_in(node, segment_id, volume, box)

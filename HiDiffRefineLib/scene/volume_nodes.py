@@ -48,11 +48,11 @@ def show_doubt(doubt: Doubt, volume_node, node=None):
     image.GetPointData().SetScalars(numpy_to_vtk(doubt.values.ravel(), deep=True))
     # In the world's RAS, so it needs no parent transform.
     node.SetIJKToRASMatrix(as_matrix(doubt.grid.ijk_to_ras))
-    node.SetAndObserveImageData(image)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()
+    display.AutoWindowLevelOff()  # before there is an image: Slicer would count its grey values
+    node.SetAndObserveImageData(image)
     display.SetWindowLevelMinMax(0, 1)
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeIron")
     # What is sure stays clear of colour.

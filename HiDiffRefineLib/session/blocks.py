@@ -1,10 +1,11 @@
 """What changed between two masks, as bits in the smallest box around it: the unit of undo and journal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-Box = tuple[slice, slice, slice]
+from HiDiffRefineLib.geometry.boxes import Box, hull, whole_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,27 @@ def difference(before: np.ndarray, after: np.ndarray, box: Box | None = None) ->
         after: bool of the box's shape.
         box: slices (k, j, i) with start and stop; None for the whole grid.
     """
-    box = box or tuple(slice(0, n) for n in before.shape)
-    flips = before[box] != after
+    box = box or whole_box(before.shape)
+    return block_of(before[box] != after, box)
+
+
+def block_of(flips: np.ndarray, box: Box) -> Block | None:
+    """The block of the voxels set in a mask (bool) of a box; None if there are none."""
     tight = bounding_box(flips)
     if tight is None:
         return None
     whole = tuple(slice(s.start + b.start, s.stop + b.start) for s, b in zip(tight, box, strict=True))
     return Block(whole, np.packbits(flips[tight], axis=2))
+
+
+def same_flips(ones: Sequence[Block], others: Sequence[Block]) -> bool:
+    """Whether two lists of blocks change the same voxels."""
+    both = [*ones, *others]
+    around = hull(block.box for block in both)
+    total = np.zeros([side.stop - side.start for side in around], bool)
+    for block in both:
+        total[_moved(block.box, around)] ^= block.flips()
+    return not total.any()
 
 
 def apply(mask: np.ndarray, block: Block) -> None:

@@ -15,7 +15,8 @@ def check_free(name: str, state: State) -> None:
     """Refuses a second segment of one name."""
     if name in state.layers:
         raise SessionError(
-            f"There is a segment '{name}' already.", "Choose another name, or replace its mask instead."
+            f"There is a segment '{name}' already.",
+            "Choose another name or a new segmentation, or replace its mask instead.",
         )
 
 
@@ -48,7 +49,7 @@ def check_new_hint(hint: Hint, state: State) -> None:
     """
     check_inside([hint], state.grid)
     voxels_kji, _ = hint_values([hint], state.grid)
-    if state.locked[tuple(voxels_kji.T)].any():
+    if state.locked_at(voxels_kji).any():
         raise _locked_place()
     check_possible([hint], state, state.selected)
 
@@ -60,9 +61,9 @@ def check_possible(hints: Sequence[Hint], state: State, name: str) -> None:
         HintError: a locked place, or another segment's.
     """
     voxels_kji, values = hint_values(hints, state.grid)
-    change = state.layers[name].mask[tuple(voxels_kji.T)] != (values > 0)
-    place = tuple(voxels_kji[change].T)
-    if state.locked[place].any():
+    change = voxels_kji[state.layers[name].mask[tuple(voxels_kji.T)] != (values > 0)]
+    place = tuple(change.T)
+    if state.locked_at(change).any():
         raise _locked_place()
     for other, layer in state.layers.items():
         if other != name and layer.mask[place].any():

@@ -112,5 +112,7 @@ def _view(region: Grid, state: State, name: str) -> View:
     original = others = None
     if layer.label is None:
         others = state.others(name, box)
-        original = np.zeros_like(others) if layer.original is None else layer.original.within(box)
+        original = np.zeros_like(others)
+        for block in layer.original:
+            original |= block.within(box)
     return View(region, box, layer.mask[box].copy(), state.protected(name, box), original, others)

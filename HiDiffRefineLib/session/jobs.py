@@ -1,11 +1,12 @@
 """Long work of a session, as iterators: what an engine answers, and what becomes of it when it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from HiDiffRefineLib.geometry.boxes import Box, slabs
 from HiDiffRefineLib.inference.messages import (
     Doubt,
     DoubtRequest,
@@ -15,12 +16,15 @@ from HiDiffRefineLib.inference.messages import (
     SegmentationRequest,
 )
 from HiDiffRefineLib.inference.roi import RegionOfInterest
-from HiDiffRefineLib.session.blocks import difference
+from HiDiffRefineLib.session.blocks import Block, block_of
 from HiDiffRefineLib.session.editing import edit_blocks
 from HiDiffRefineLib.session.steps import NewSegment
 
 if TYPE_CHECKING:
     from HiDiffRefineLib.session.session import RefinementSession
+
+# At a time, in a few milliseconds.
+PACKED_VOXELS = 4_000_000
 
 
 def editing(
@@ -49,13 +53,24 @@ def segmenting(
             if masks is not None:
                 break
             yield None
-    nothing = np.zeros(session.state.grid.shape_kji, bool)
     names = {label.value: label.name for label in session.engine.bundle.labels}
     segments = []
     for found in masks:
-        block = None if found.box is None else difference(nothing, found.mask, found.box)
-        segments.append(NewSegment(names[found.label], found.label, found.label, block, rois))
-    session._do("add", segments=segments)
+        parts = [] if found.box is None else slabs_of(found.mask, found.box)
+        blocks = yield from _packing(parts)
+        segments.append(NewSegment(names[found.label], found.label, found.label, blocks, rois))
+    yield from _adding(session, segments)
+
+
+def adopting(
+    session: "RefinementSession", name: str, parts: Iterable[tuple[Box, np.ndarray]]
+) -> Iterator[None]:
+    """None now and then, then a segment of that name is there."""
+    # The model's values stay free for its own segments.
+    used = [label.value for label in session.engine.bundle.labels]
+    used += [layer.value for layer in session.state.layers.values()]
+    blocks = yield from _packing(parts)
+    yield from _adding(session, [NewSegment(name, max(used, default=0) + 1, None, blocks)])
 
 
 def doubting(session: "RefinementSession", request: DoubtRequest, wait: bool) -> Iterator[Doubt | None]:
@@ -65,6 +80,28 @@ def doubting(session: "RefinementSession", request: DoubtRequest, wait: bool) ->
             if doubt is not None:
                 session._doubtful = list(doubt.places_ras)
             yield doubt
+
+
+def slabs_of(mask: np.ndarray, box: Box) -> Iterator[tuple[Box, np.ndarray]]:
+    """A mask of a box, some slices at a time."""
+    for slab in slabs(box, PACKED_VOXELS):
+        k = slab[0]
+        yield slab, mask[k.start - box[0].start : k.stop - box[0].start]
+
+
+def _packing(parts: Iterable[tuple[Box, np.ndarray]]) -> Generator[None, None, tuple[Block, ...]]:
+    blocks = []
+    for box, mask in parts:
+        block = block_of(mask, box)
+        if block is not None:
+            blocks.append(block)
+        yield None
+    return tuple(blocks)
+
+
+def _adding(session: "RefinementSession", segments: list[NewSegment]) -> Iterator[None]:
+    yield from session.state.adding(segments)
+    session._done("add", segments=segments)
 
 
 def _ignore(share: float, what: str) -> None:

@@ -1,10 +1,13 @@
 """A session back from its journal, after a crash or on another day."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 from HiDiffRefineLib.errors import SessionError
+from HiDiffRefineLib.session.codec import decode
 from HiDiffRefineLib.session.engine import Models, models_of
-from HiDiffRefineLib.session.record import FORMAT, Journal, damaged, header, read_events
+from HiDiffRefineLib.session.examining import examining, run
+from HiDiffRefineLib.session.record import FORMAT, Journal, damaged, header, read_lines
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.state import EVENTS
 from HiDiffRefineLib.volumes.volume import Volume
@@ -24,17 +27,34 @@ def restore(path: Path, volume: Volume, bundle: str | Path | Models) -> Refineme
         SessionError: the journal cannot be read, is damaged, or is about another volume or model.
         VolumeError: as for `RefinementSession`.
     """
+    return run(restoring(path, volume, bundle))
+
+
+def restoring(
+    path: Path, volume: Volume, bundle: str | Path | Models
+) -> Generator[None, None, RefinementSession]:
+    """`restore` event by event."""
     path, models = Path(path), models_of(bundle)
-    (first, *events), size = read_events(path)
-    _check_header(first, header(volume, models.bundle.name), path)
-    session = RefinementSession(volume, models)
-    try:
-        for event in events:
+    lines, size = read_lines(path)
+    checksum = yield from examining(volume)
+    _check_header(_decoded(lines[0], path), header(volume, models.bundle.name, checksum), path)
+    session = RefinementSession(volume, models, checksum=checksum)
+    for line in lines[1:]:
+        event = _decoded(line, path)
+        try:
             EVENTS[event.pop("do")](session.state, **event)
-    except (LookupError, TypeError, ValueError) as error:
-        raise damaged(path) from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise damaged(path) from error
+        yield None
     session.journal = Journal.resume(path, size)
     return session
+
+
+def _decoded(line: bytes, path: Path) -> dict:
+    try:
+        return decode(line)
+    except ValueError as error:
+        raise damaged(path) from error
 
 
 def _check_header(found: dict, expected: dict, path: Path) -> None:

@@ -9,7 +9,7 @@ from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.inference.roi import RegionOfInterest
-from HiDiffRefineLib.session.blocks import Block, apply
+from HiDiffRefineLib.session.blocks import Block, Box, apply
 
 # Part of the voxels that the bounds must hold along each axis: a few islands far away don't blow them up.
 BOUNDS_SHARE = 0.999
@@ -34,12 +34,12 @@ class Told(NamedTuple):
 
 @dataclass(eq=False)
 class Layer:
-    """A segment.
+    """A segment, empty at first: `flip` fills it.
 
     Args:
         value: in the labelmap, 1 or more.
         label: of the segmentor's prior; None for a mask that came from elsewhere.
-        original: the mask before any edit.
+        original: the mask before any edit, in blocks that do not overlap.
         shape_kji: of the volume.
         rois: where the segmentor looked; none for the whole volume.
         key: tells it from every other of the session, whatever their names.
@@ -47,7 +47,7 @@ class Layer:
 
     value: int
     label: int | None
-    original: Block | None
+    original: tuple[Block, ...]
     shape_kji: tuple[int, int, int]
     rois: tuple[RegionOfInterest, ...] = ()
     key: int = 0
@@ -60,8 +60,6 @@ class Layer:
         self.mask = np.zeros(self.shape_kji, bool)
         # Voxels in each plane across k, j and i: exact bounds without ever looking at the volume again.
         self._counts = [np.zeros(n, np.int64) for n in self.shape_kji]
-        if self.original is not None:
-            self.flip(self.original)
 
     def flip(self, block: Block) -> None:
         """Applies or reverts a block."""
@@ -69,6 +67,12 @@ class Layer:
         gained = np.where(self.mask[block.box], np.int8(1), np.int8(-1)) * block.flips()
         for axis, (count, side) in enumerate(zip(self._counts, block.box, strict=True)):
             count[side] += gained.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.int64)
+
+    @property
+    def box(self) -> Box | None:
+        """The smallest box that holds the mask; None if it is empty."""
+        ends = [np.flatnonzero(count)[[0, -1]] for count in self._counts if count.any()]
+        return tuple(slice(int(first), int(last) + 1) for first, last in ends) or None
 
     def bounds_ras(self, grid: Grid) -> np.ndarray | None:
         """(2, 3) RAS mm around the mask on its grid, stray voxels left out; None if it is empty."""

@@ -3,16 +3,15 @@
 import errno
 import os
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from HiDiffRefineLib.errors import SessionError
-from HiDiffRefineLib.session.codec import decode, encode
+from HiDiffRefineLib.session.codec import encode
 from HiDiffRefineLib.volumes.volume import Volume
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Journal:
@@ -31,8 +30,8 @@ class Journal:
         self.problem: str | None = None
 
     @classmethod
-    def create(cls, path: Path, volume: Volume, bundle: str) -> "Journal":
-        """A journal with nothing but its header.
+    def create(cls, path: Path, first: dict) -> "Journal":
+        """A journal with nothing but its `header`.
 
         Raises:
             SessionError: the file exists.
@@ -48,7 +47,7 @@ class Journal:
             ) from error
         except OSError as error:
             journal._fail(error)
-        journal.append("session", header(volume, bundle))
+        journal.append("session", first)
         return journal
 
     @classmethod
@@ -86,24 +85,28 @@ class Journal:
         warnings.warn(self.problem, RuntimeWarning, stacklevel=4)
 
 
-def header(volume: Volume, bundle: str) -> dict:
-    """What a journal must agree on with the volume and the model that it is restored with."""
+def header(volume: Volume, bundle: str, checksum: int) -> dict:
+    """What a journal must agree on with the volume and the model that it is restored with.
+
+    Args:
+        checksum: see `examining`.
+    """
     return {
         "format": FORMAT,
         "bundle": bundle,
         "shape": list(volume.array.shape),
         "ijk_to_ras": np.asarray(volume.ijk_to_ras, float).tolist(),
-        "voxels": [str(volume.array.dtype), zlib.crc32(np.ascontiguousarray(volume.array))],
+        "voxels": [str(volume.array.dtype), checksum],
     }
 
 
-def read_events(path: Path) -> tuple[list[dict], int]:
-    """The events of a journal, header first, and how many bytes of the file they take.
+def read_lines(path: Path) -> tuple[list[bytes], int]:
+    """The lines of a journal, header first, and how many bytes of the file they take.
 
     A last line without an end was torn by a crash and is left out.
 
     Raises:
-        SessionError: the file cannot be read, is damaged, or ends before the first event.
+        SessionError: the file cannot be read, or ends before the first event.
     """
     path = Path(path)
     try:
@@ -114,15 +117,11 @@ def read_events(path: Path) -> tuple[list[dict], int]:
             "Check the path and its permissions.",
         ) from error
     *lines, torn = content.split(b"\n")
-    try:
-        events = [decode(line) for line in lines]
-    except ValueError as error:
-        raise damaged(path) from error
-    if not events:
+    if not lines:
         raise SessionError(
             f"The journal '{path.name}' holds nothing to restore.", "Delete it and start a new session."
         )
-    return events, len(content) - len(torn)
+    return lines, len(content) - len(torn)
 
 
 def damaged(path: Path) -> SessionError:

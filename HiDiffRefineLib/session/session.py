@@ -1,26 +1,26 @@
 """The editing session: what a user does with one volume, one method each. No torch: engines have it."""
 
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from HiDiffRefineLib.errors import HintError, SessionError
+from HiDiffRefineLib.geometry.boxes import Box, whole_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Painted, Scribble
 from HiDiffRefineLib.inference.checks import check_segmentor, checked_steps
 from HiDiffRefineLib.inference.messages import Doubt, Preview, Progress, WarmUpRequest
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session import jobs
-from HiDiffRefineLib.session.blocks import difference
+from HiDiffRefineLib.session.blocks import Block, block_of, difference
 from HiDiffRefineLib.session.checks import check_free, check_new_hint, check_possible, checked, found
 from HiDiffRefineLib.session.editing import doubt_request, edit_request
 from HiDiffRefineLib.session.engine import Models, models_of
-from HiDiffRefineLib.session.record import Journal
+from HiDiffRefineLib.session.examining import examine
+from HiDiffRefineLib.session.record import Journal, header
 from HiDiffRefineLib.session.state import EVENTS, State
-from HiDiffRefineLib.session.steps import NewSegment
-from HiDiffRefineLib.volumes.checks import check_intensities
 from HiDiffRefineLib.volumes.volume import Volume
 
 
@@ -49,6 +49,7 @@ class RefinementSession:
             "refiner-only" there is no segmentor: any image, and masks from elsewhere.
         journal: a file that does not exist yet, which records the session (see `journal.restore`). If it
             cannot be written, the session goes on without; a warning says so once, `journal.problem` since.
+        checksum: what `examining` returned, for who has run it already.
 
     Raises:
         VolumeError: NaN, a constant image or a segmentation.
@@ -56,11 +57,19 @@ class RefinementSession:
         SessionError: the journal exists already.
     """
 
-    def __init__(self, volume: Volume, bundle: str | Path | Models, journal: Path | None = None):
-        check_intensities(volume.array)
+    def __init__(
+        self,
+        volume: Volume,
+        bundle: str | Path | Models,
+        journal: Path | None = None,
+        checksum: int | None = None,
+    ):
+        checksum = examine(volume) if checksum is None else checksum
         models = models_of(bundle)
         self.state = State(Grid(volume.array.shape, volume.ijk_to_ras))
-        self.journal = None if journal is None else Journal.create(journal, volume, models.bundle.name)
+        self.journal = None
+        if journal is not None:
+            self.journal = Journal.create(journal, header(volume, models.bundle.name, checksum))
         self.engine = models.open(volume)
         self._open_job = lambda: None
         self._doubtful: list[np.ndarray] | None = None
@@ -138,12 +147,14 @@ class RefinementSession:
         """
         self._settle()
         mask = checked(mask, self.state)
+        for _ in self.adopting(name, jobs.slabs_of(mask, whole_box(mask.shape))):
+            pass
+
+    def adopting(self, name: str, parts: Iterable[tuple[Box, np.ndarray]]) -> Iterator[None]:
+        """`set_prior` as an iterator, from masks of boxes (k, j, i) that do not overlap."""
+        self._settle()
         check_free(name, self.state)
-        # The model's values stay free for `segment`.
-        used = [label.value for label in self.engine.bundle.labels]
-        used += [layer.value for layer in self.state.layers.values()]
-        block = difference(np.zeros_like(mask), mask)
-        self._do("add", segments=[NewSegment(name, max(used, default=0) + 1, None, block)])
+        return self._open(jobs.adopting(self, name, parts))
 
     def recall_hints(self, name: str, hints: Sequence[Hint]) -> None:
         """Gives a segment that has no hints yet those that its mask obeys already, as when both were saved.
@@ -235,10 +246,30 @@ class RefinementSession:
         The hand is free: locks and other segments don't bind it. Hints that it contradicts are withdrawn,
         until undo brings them back; pending ones still wait.
         """
-        self._settle()
         block = difference(found(name, self.state).mask, checked(mask, self.state))
         if block is not None:
-            self._do("paint", name=name, block=block)
+            self.change_by_hand(name, [block])
+
+    def change_by_hand(self, name: str, blocks: Sequence[Block], lock: bool = False) -> None:
+        """`set_mask` by what changes.
+
+        Args:
+            lock: whether no edit may change these voxels from now on.
+        """
+        self._settle()
+        found(name, self.state)
+        self._do("paint", name=name, blocks=blocks)
+        for block in blocks if lock else ():
+            free = block_of(block.flips() & ~self.state.locked[block.box], block.box)
+            if free is not None:
+                self._do("lock", block=free)
+
+    def withdraw(self, name: str, numbers: Sequence[int]) -> None:
+        """Takes hints of a segment back, by their places in its list, as one undo step; its mask stays."""
+        self._settle()
+        found(name, self.state)
+        if numbers:
+            self._do("withdraw", name=name, numbers=numbers)
 
     def delete(self, name: str) -> None:
         """Takes a segment out, its hints too; undo brings both back. The next segment is selected."""
@@ -317,10 +348,13 @@ class RefinementSession:
     def _do(self, event: str, **fields) -> bool:
         """Changes the state, then tells the journal: memory never waits for a full disk."""
         EVENTS[event](self.state, **fields)
+        self._done(event, **fields)
+        return True
+
+    def _done(self, event: str, **fields) -> None:
         self._doubtful = None
         if self.journal is not None:
             self.journal.append(event, fields)
-        return True
 
     def _set_locked(self, locked: np.ndarray) -> None:
         block = difference(self.state.locked, locked)

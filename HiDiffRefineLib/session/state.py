@@ -1,6 +1,6 @@
 """All that a session knows, and the events that change it. No network: a journal replays the same events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
-from HiDiffRefineLib.session.blocks import Block, Box, apply, difference
+from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of
 from HiDiffRefineLib.session.layer import Layer, Told
 from HiDiffRefineLib.session.steps import AnyStep, Deletion, NewSegment, Renaming, Step
 
@@ -23,6 +23,8 @@ class State:
     done: list[AnyStep] = field(default_factory=list)
     undone: list[AnyStep] = field(default_factory=list)
     added: int = 0
+    # What else an edit leaves alone in a box, for the moment: no matter of the journal.
+    masked: Callable[[Box], np.ndarray | bool] = lambda box: False
     locked: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -30,9 +32,20 @@ class State:
 
     def add(self, segments: Sequence[NewSegment]) -> None:
         """New segments, the first of them selected. Not an undo step, and what was undone is gone."""
-        for name, value, label, mask, *rois in segments:
-            self.added += 1
-            self.layers[name] = self._layer(NewSegment(name, value, label, mask, *rois), self.added)
+        for _ in self.adding(segments):
+            pass
+
+    def adding(self, segments: Sequence[NewSegment]) -> Iterator[None]:
+        """`add` block by block; nothing has changed before the last."""
+        layers = {}
+        for key, (name, value, label, original, *rois) in enumerate(segments, self.added + 1):
+            rois = tuple(rois[0]) if rois else ()
+            layers[name] = Layer(value, label, tuple(original), self.grid.shape_kji, rois, key)
+            for block in original:
+                layers[name].flip(block)
+                yield None
+        self.layers.update(layers)
+        self.added += len(layers)
         self.selected = segments[0][0]
         self.undone.clear()
 
@@ -64,13 +77,25 @@ class State:
         layer.told = before
         self._step(name, tuple(blocks), Told(told.hints, len(told.hints)))
 
-    def paint(self, name: str, block: Block) -> None:
+    def paint(self, name: str, blocks: Sequence[Block]) -> None:
         """A mask edited by hand. Hints obeyed so far that it contradicts are withdrawn."""
         layer = self.layers[name]
-        layer.flip(block)
-        kept = _obeyed(layer.told.hints[: layer.told.refined], layer.mask, self.grid)
-        layer.flip(block)
-        self._step(name, (block,), Told(kept + layer.told.pending, len(kept)))
+        for block in blocks:
+            layer.flip(block)
+        before = layer.told
+        kept = _obeyed(before.hints[: before.refined], layer.mask, self.grid)
+        layer.told = Told(kept + before.pending, len(kept))
+        self._record(Step(layer.key, tuple(blocks), before, layer.told))
+
+    def withdraw(self, name: str, numbers: Sequence[int]) -> None:
+        """Takes hints of a segment back, by their places in its list. The mask stays as it is."""
+        layer = self.layers[name]
+        rest = [(n, hint) for n, hint in enumerate(layer.told.hints) if n not in numbers]
+        obeyed = tuple(hint for n, hint in rest if n < layer.told.refined)
+        pending = tuple(hint for n, hint in rest if n >= layer.told.refined)
+        # An older hint that a withdrawn one had overruled is not what the mask shows.
+        kept = _obeyed(obeyed, layer.mask, self.grid)
+        self._step(name, (), Told(kept + pending, len(kept)))
 
     def delete(self, name: str) -> None:
         """Takes a segment out; the next one is selected in its place."""
@@ -109,7 +134,15 @@ class State:
 
     def protected(self, name: str, box: Box) -> np.ndarray:
         """Voxels of a box, bool of its shape, that edits of a segment leave: locked, or another segment's."""
-        return self.locked[box] | self.others(name, box)
+        return self.locked[box] | self.masked(box) | self.others(name, box)
+
+    def locked_at(self, voxels_kji: np.ndarray) -> np.ndarray:
+        """Which of some voxels (n, 3) no edit may change, bool (n,)."""
+        if not len(voxels_kji):
+            return np.zeros(0, bool)
+        low, high = voxels_kji.min(0), voxels_kji.max(0) + 1
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return (self.locked[box] | self.masked(box))[tuple((voxels_kji - low).T)]
 
     def others(self, name: str, box: Box) -> np.ndarray:
         """Voxels of a box, bool of its shape, that any other segment has."""
@@ -143,10 +176,6 @@ class State:
             layer.flip(block)
         layer.told = told
 
-    def _layer(self, segment: NewSegment, key: int) -> Layer:
-        _, value, label, mask, rois = segment
-        return Layer(value, label, mask, self.grid.shape_kji, tuple(rois), key)
-
     def _name_of(self, key: int) -> str:
         """History outlives names: a deleted segment's may belong to another one by now."""
         return next(name for name, layer in self.layers.items() if layer.key == key)
@@ -168,15 +197,16 @@ class State:
         if self.selected == name:
             self.selected = names[min(place, len(names) - 1)] if names else None
         segment = NewSegment(name, layer.value, layer.label, layer.original, layer.rois)
-        mask = difference(np.zeros(self.grid.shape_kji, bool), layer.mask)
-        return Deletion(layer.key, segment, mask, layer.told, place)
+        block = None if layer.box is None else block_of(layer.mask[layer.box], layer.box)
+        return Deletion(layer.key, segment, () if block is None else (block,), layer.told, place)
 
     def _put_back(self, deletion: Deletion) -> None:
-        name, layer = self._free(deletion.segment.name), self._layer(deletion.segment, deletion.key)
-        change = difference(layer.mask, _whole(deletion.mask, self.grid.shape_kji))
-        if change is not None:
-            layer.flip(change)
+        name, value, label, original, rois = deletion.segment
+        layer = Layer(value, label, original, self.grid.shape_kji, rois, deletion.key)
+        for block in deletion.blocks:
+            layer.flip(block)
         layer.told = deletion.told
+        name = self._free(name)
         items = list(self.layers.items())
         items.insert(deletion.place, (name, layer))
         self.layers, self.selected = dict(items), name
@@ -191,6 +221,7 @@ EVENTS = {
         State.recall,
         State.edit,
         State.paint,
+        State.withdraw,
         State.delete,
         State.rename,
         State.lock,
@@ -198,14 +229,6 @@ EVENTS = {
         State.redo,
     )
 }
-
-
-def _whole(block: Block | None, shape_kji) -> np.ndarray:
-    """A mask that was packed as its difference to nothing."""
-    mask = np.zeros(shape_kji, bool)
-    if block is not None:
-        apply(mask, block)
-    return mask
 
 
 def _obeyed(hints: tuple[Hint, ...], mask: np.ndarray, grid: Grid) -> tuple[Hint, ...]:

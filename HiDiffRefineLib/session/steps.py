@@ -30,7 +30,7 @@ class NewSegment(NamedTuple):
     name: str
     value: int
     label: int | None
-    mask: Block | None
+    original: tuple[Block, ...]
     rois: tuple[RegionOfInterest, ...] = ()
 
 
@@ -40,14 +40,14 @@ class Deletion(NamedTuple):
     Args:
         key: of the segment.
         segment: as it was added.
-        mask: as it was last.
+        blocks: its mask as it was last.
         told: its hints.
         place: in the order of segments.
     """
 
     key: int
     segment: NewSegment
-    mask: Block | None
+    blocks: tuple[Block, ...]
     told: Told
     place: int
 

@@ -1,16 +1,19 @@
 """What a volume must be before anything is computed from it. Each refusal says what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.geometry.boxes import slabs, whole_box
 
 SPACING_RANGE_MM = (0.01, 50.0)
 # Real images hold about a hundred different values or more, a segmentation hardly this many labels.
 FEWEST_VALUES = 64
 # 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.
 ORTHONORMAL_TOLERANCE = 1e-3
+# At a time, in a few milliseconds.
+_LOOKED_AT_BYTES = 8 * 2**20
 
 
 def check_grid(
@@ -73,11 +76,22 @@ def check_intensities(array: np.ndarray) -> None:
     Raises:
         VolumeError: as said.
     """
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise not_numbers()
-    if array.min() == array.max():
+    for _ in checking_intensities(array):
+        pass
+
+
+def checking_intensities(array: np.ndarray) -> Iterator[np.ndarray]:
+    """`check_intensities` some slices at a time, which it yields: a user interface must not wait for all."""
+    ends = []
+    for k, _, _ in slabs(whole_box(array.shape), _LOOKED_AT_BYTES // array.itemsize):
+        part = array[k]
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(part).all():
+            raise not_numbers()
+        ends += [part.min(), part.max()]
+        yield part
+    if min(ends) == max(ends):
         raise VolumeError(
-            f"The image is constant: every voxel is {array.min():g}.",
+            f"The image is constant: every voxel is {ends[0]:g}.",
             "Check that the right file was chosen and that its export succeeded.",
         )
     # Some hundred thousand voxels tell as much as all; fewer than a thousand may hold few values by chance.

@@ -19,6 +19,7 @@ class SliceView:
     """
 
     def __init__(self, orientation: str, size=(300, 300)):
+        self.orientation = orientation
         scene, application = slicer.mrmlScene, slicer.app.applicationLogic()
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
@@ -51,6 +52,12 @@ class SliceView:
         self.group.SetMRMLDisplayableNode(self.node)
         self.node.SetDimensions(*size, 1)
         self.interactor.Initialize()
+
+    def interactorStyle(self):
+        return self.style
+
+    def mrmlSliceNode(self):
+        return self.node
 
     def show(self, volume) -> None:
         """A volume, whole."""
@@ -93,6 +100,30 @@ class SliceView:
         actor.SetMapper(self._mapper)
         actor.GetProperty().SetDisplayLocationToBackground()
         self.renderer.AddActor2D(actor)
+
+
+class Layout:
+    """Stands in for the layout manager: slice views, made when they are asked for. Names as in its API."""
+
+    ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
+
+    def __init__(self):
+        self._views: dict[str, SliceView] = {}
+
+    def setLayout(self, number):
+        pass
+
+    def sliceWidget(self, name):
+        if name not in self._views:
+            self._views[name] = SliceView(self.ORIENTATIONS[name])
+        return self._views[name]
+
+    def mrmlSliceLogics(self):
+        return slicer.app.applicationLogic().GetSliceLogics()
+
+    def close(self) -> None:
+        for view in self._views.values():
+            view.close()
 
 
 class ThreeDView:

@@ -1,6 +1,7 @@
 """Checks of the panel on the harness; run by `run_in_slicer`."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -159,6 +160,31 @@ def check_hand_edits_are_locked_if_the_user_says_so(running, folder):
     assert "locked" in running.ui.messageLabel.text and in_node(session)[3, 25, 25]
 
 
+def check_each_segmentation_has_hints_of_its_own(running, folder):
+    first = with_prior(running)
+    click(running, (8, 25, 14))
+    one, points = first.node, first.hint_nodes.positive
+    running.ui.segmentationSelector.setCurrentNode(None)
+    running.press(running.ui.segmentButton)
+    second = running.editor.session
+    assert second.node is not one and not second.session.hints and not points.GetDisplayVisibility()
+    assert second.hint_nodes.positive.GetNumberOfControlPoints() == 0
+    click(running, (8, 30, 14))
+    running.ui.segmentationSelector.setCurrentNode(one)
+    running.press(running.ui.refineExistingButton)
+    (hint,) = running.editor.session.session.hints
+    np.testing.assert_allclose(hint.point_ras, ras_of(first, (8, 25, 14)), atol=1e-3)
+    assert points.GetDisplayVisibility() and not second.hint_nodes.positive.GetDisplayVisibility()
+
+
+def check_nothing_observes_after_the_module_is_gone(running, folder):
+    with_prior(running)
+    node = running.editor.parameters.parameterNode
+    assert node.HasObserver("ModifiedEvent")
+    running.widget.cleanup()
+    assert running.editor.parameters is None and not node.HasObserver("ModifiedEvent")
+
+
 def check_uncertainty_and_its_places(running, folder):
     session, ui = with_prior(running), running.ui
     ui.nextPlaceButton.click()
@@ -183,23 +209,134 @@ def check_volume_and_scene_may_go_at_any_moment(running, folder):
     assert running.ui.segmentSelector.count == 2
 
 
+def check_a_session_that_a_crash_ended_is_gone_on_with(running, folder):
+    from HiDiffRefinePanel.journals import leftover_on
+
+    session, ui = with_prior(running), running.ui
+    one = session.session.selected
+    click(running, (8, 25, 14))
+    ui.newSegmentButton.click()
+    click(running, (3, 30, 14))
+    masks = {name: session.session.mask(name).copy() for name in session.session.segments}
+    colors = [segment_of(session, key).GetColor() for key in session.keys]
+    journal = session.session.journal.path
+    crashed = journal.read_bytes()
+    assert leftover_on(session.volume_node) is None, "it is held"
+    slicer.mrmlScene.Clear(False)
+    assert not journal.exists()
+    journal.write_bytes(crashed)
+
+    volume = add_volume(slicer.mrmlScene)
+    slicer.util.updateVolumeFromArray(volume, slicer.util.arrayFromVolume(volume)[1:])
+    ui.volumeSelector.setCurrentNode(None)
+    ui.volumeSelector.setCurrentNode(volume)
+    let_it_look(running)
+    assert not ui.recoverButton.visible, "another volume"
+    slicer.mrmlScene.RemoveNode(volume)
+    add_volume(slicer.mrmlScene)
+    let_it_look(running)
+    assert ui.recoverButton.visible and "ended unexpectedly" in ui.leftoverLabel.text
+    running.press(ui.recoverButton)
+    session = running.editor.session
+    assert not ui.recoverButton.visible and agree(session) and ui.segmentSelector.currentText == "New segment"
+    assert ui.hintsLabel.text == "Hints held: 1 of 1"
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 2
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(session.session.mask(name), mask)
+    assert [segment_of(session, key).GetColor() for key in session.keys][:2] == colors[:2]
+    ui.undoButton.click()
+    ui.undoButton.click()
+    assert not session.session.mask(one)[8, 25, 14] and agree(session)
+    click(running, (8, 25, 14))
+    assert journal.stat().st_size > len(crashed) and agree(session)
+
+
+def check_a_leftover_is_discarded_and_one_of_other_voxels_refused(running, folder):
+    journal = with_prior(running).session.journal.path
+    crashed = journal.read_bytes()
+    ui = running.ui
+    slicer.mrmlScene.Clear(False)
+    journal.write_bytes(crashed)
+    volume = add_volume(slicer.mrmlScene)
+    slicer.util.arrayFromVolume(volume)[0, 0, 0] += 1
+    let_it_look(running)
+    running.press(ui.recoverButton)
+    assert "about another volume" in ui.messageLabel.text and running.editor.session is None
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    running.press(ui.discardButton)
+    assert not journal.exists() and not ui.recoverButton.visible
+
+
+def check_a_folder_that_takes_no_journal_is_told_and_stops_nothing(running, folder):
+    Path(slicer.app.slicerUserSettingsFilePath).parent.joinpath("HiDiffRefine").write_text("in the way")
+    session = with_prior(running)
+    assert "would not survive a crash" in running.ui.messageLabel.text
+    click(running, (8, 25, 14))
+    assert in_node(session)[8, 25, 14] and agree(session)
+
+
+def let_it_look(running):
+    for _ in range(2):
+        running.jobs.tick()
+
+
 def check_the_user_interface_never_waits(running, folder):
-    """The event loop turns at least every 30 ms while a CT is corrected."""
+    """The event loop turns at least every 30 ms while a CT is segmented, corrected, painted on and reopened.
+
+    While other programs have the core does not count, and what is slow here is so in each of three rounds.
+    """
+    longest_s = {}
+    for _ in range(3):
+        for what in session_on_a_ct(running):
+            longest_s[what] = min(longest_s.get(what, 1), running.longest_s)
+            running.longest_s = 0.0
+        slicer.mrmlScene.Clear(False)
+    text = ", ".join(f"{what} {1000 * time_s:.0f} ms" for what, time_s in longest_s.items())
+    print(f"Without a look at the user: {text}", file=sys.stderr)
+    assert max(longest_s.values()) < 0.03, text
+
+
+def session_on_a_ct(running):
+    """Does one thing after the other; says what it was."""
+    ui = running.ui
     running.editor.worker = ObedientWorker()
     volume = add_volume(slicer.mrmlScene)
     array = np.random.default_rng(0).integers(0, 400, (120, 512, 512)).astype(np.int16)
-    array[30:60, 200:330, 160:300] = 600
-    array[70:90, 250:280, 200:230] = 800
+    array[20:70, 150:350, 130:330] = 600
+    array[75:110, 250:330, 200:280] = 800
     slicer.util.updateVolumeFromArray(volume, array)
     running.wait()
-    running.ui.segmentButton.click()
-    running.wait()
-    print(f"Segmented, the longest {1000 * running.longest_s:.0f} ms", file=sys.stderr)
-    session, running.longest_s = running.editor.session, 0.0
+    running.longest_s = 0.0
+    running.press(ui.segmentButton)
+    yield "segment"
+    session = running.editor.session
     for n in range(3):
-        click(running, (45, 335 + 2 * n, 200))
-    running.ui.undoButton.click()
-    running.ui.redoButton.click()
+        click(running, (45, 355 + 2 * n, 200))
+    yield "click"
+    running.press(ui.undoButton)
+    running.press(ui.redoButton)
+    yield "undo and redo"
     assert agree(session) and len(session.session.hints) == 3
-    print(f"The event loop turned at least every {1000 * running.longest_s:.0f} ms", file=sys.stderr)
-    assert running.longest_s < 0.03
+    drawn = np.zeros(array.shape, bool)
+    drawn[30:34, 360:390, 160:190] = True
+    paint(session.node, session.selected, drawn, session)
+    running.longest_s = 0.0
+    running.wait()
+    yield "hand edit"
+    session.editor_node.SourceVolumeIntensityMaskOn()
+    session.editor_node.SetSourceVolumeIntensityMaskRange(0, 700)
+    session.editor_node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideVisibleSegments)
+    click(running, (45, 361, 210))
+    yield "click with masking"
+    assert len(session.session.hints) == 4 and agree(session)
+    node = session.node
+    ui.segmentationSelector.setCurrentNode(None)
+    running.longest_s = 0.0
+    running.timed(lambda: ui.segmentationSelector.setCurrentNode(node))
+    running.press(ui.refineExistingButton)
+    yield "reopen"
+    assert agree(running.editor.session)
+
+
+def segment_of(session, segment_id):
+    return session.node.GetSegmentation().GetSegment(segment_id)

@@ -13,13 +13,16 @@ import vtk
 from nilearn.datasets import load_mni152_template
 
 from HiDiffRefineLib.scene.matrices import as_matrix
+from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
 from Testing.harness.application import REPOSITORY, running_module
 from Testing.harness.views import SliceView, ThreeDView
 
 SIZE = (1280, 800)
+# Of the panel's width, and between the views.
+PANEL, GAP = 440, 4
 CENTER_RAS = (27.0, -22.0, -16.0)
-# Where the first mask ends too early in the picture.
-CLICK_RAS = (24.0, -13.0, -18.0)
+# In the cerebellum, where the first mask has an island: too much.
+CLICK_RAS = (24.0, -33.0, -28.0)
 
 
 def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
@@ -31,12 +34,14 @@ def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
         segment = next(n for n in range(2) if "anterior" in running.ui.segmentSelector.itemText(n))
         running.editor.select(list(running.editor.session.keys)[segment])
         names = [save(running, volume, folder, "prior")]
-        running.ui.positivePointButton.click()
-        points = running.editor.session.hint_nodes.positive
+        before = outlined_copy(running.editor.session)
+        running.ui.negativePointButton.click()
+        points = running.editor.session.hint_nodes.negative
         points.AddControlPointWorld(vtk.vtkVector3d(*CLICK_RAS))
         running.wait(timeout_s=300)
         names.append(save(running, volume, folder, "result"))
-        running.ui.positivePointButton.click()
+        slicer.mrmlScene.RemoveNode(before)
+        running.ui.negativePointButton.click()
         running.ui.doubtButton.click()
         running.wait(timeout_s=300)
         names.append(save(running, volume, folder, "uncertainty"))
@@ -59,11 +64,22 @@ def add_template():
     return node
 
 
+def outlined_copy(session):
+    """The first mask as a white line, to be compared with what becomes of it."""
+    node = new_segmentation(session.volume_node, "first mask")
+    node.GetSegmentation().CopySegmentFromSegmentation(session.node.GetSegmentation(), session.selected)
+    node.GetSegmentation().GetNthSegment(0).SetColor(1, 1, 1)
+    node.GetDisplayNode().SetVisibility2DFill(False)
+    node.GetDisplayNode().SetVisibility3D(False)
+    return node
+
+
 def save(running, volume, folder: str, name: str) -> str:
     """Panel on the left, four views on the right."""
+    from PySide6.QtCore import QPoint, QRect
     from PySide6.QtGui import QImage, QPainter
 
-    side = ((SIZE[0] - 440) // 2, SIZE[1] // 2)
+    side = ((SIZE[0] - PANEL - GAP) // 2, (SIZE[1] - GAP) // 2)
     views = [SliceView(orientation, side) for orientation in ("Axial", "Sagittal", "Coronal")]
     for view in views:
         view.show(volume)
@@ -79,7 +95,13 @@ def save(running, volume, folder: str, name: str) -> str:
     for n, view in enumerate(views):
         pixels = view.picture()
         part = QImage(pixels.tobytes(), *side, 3 * side[0], QImage.Format.Format_RGB888)
-        painter.drawImage(440 + n % 2 * side[0], n // 2 * side[1], part)
+        corner = QPoint(PANEL + n % 2 * (side[0] + GAP), n // 2 * (side[1] + GAP))
+        painter.drawImage(corner, part)
+        frame = QRect(corner, part.size()).adjusted(6, 4, -6, -4)
+        for letters, flag in ends_of(view):
+            for color, shift in (("black", 1), ("white", 0)):
+                painter.setPen(color)
+                painter.drawText(frame.translated(shift, shift), flag, letters)
     painter.end()
     for view in views:
         view.close()
@@ -88,3 +110,21 @@ def save(running, volume, folder: str, name: str) -> str:
     image.save(str(path))
     print(path, file=sys.stderr)
     return str(path)
+
+
+def ends_of(view) -> list[tuple[str, object]]:
+    """Where in the patient a slice view's left, right, top and bottom lie, as Slicer itself would say."""
+    from PySide6.QtCore import Qt
+
+    if not isinstance(view, SliceView):
+        return [("3D, from the front", Qt.AlignTop | Qt.AlignLeft)]
+    matrix = view.node.GetSliceToRAS()
+    right, top = ([matrix.GetElement(row, column) for row in range(3)] for column in (0, 1))
+    found = [(view.orientation, Qt.AlignTop | Qt.AlignLeft)]
+    for axis, ends in ((right, (Qt.AlignLeft, Qt.AlignRight)), (top, (Qt.AlignBottom, Qt.AlignTop))):
+        row = int(np.argmax(np.abs(axis)))
+        letters = ("LR", "PA", "IS")[row]
+        letters = letters if axis[row] > 0 else letters[::-1]
+        center = Qt.AlignVCenter if axis is right else Qt.AlignHCenter
+        found += [(letter, end | center) for letter, end in zip(letters, ends, strict=True)]
+    return found

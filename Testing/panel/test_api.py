@@ -25,9 +25,9 @@ def names_of(kind: str) -> set[str]:
     return {name.partition("(")[0] for name in callables} | set(entry["properties"]) | names_of(entry["base"])
 
 
-def stand_ins() -> dict[str, set[str]]:
+def stand_ins(file: str = "widgets") -> dict[str, set[str]]:
     """Public names that each stand-in defines."""
-    tree = ast.parse((REPOSITORY / "Testing/harness/widgets.py").read_text(encoding="utf-8"))
+    tree = ast.parse((REPOSITORY / f"Testing/harness/{file}.py").read_text(encoding="utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
     found = {}
     for node in classes:
@@ -41,6 +41,22 @@ def stand_ins() -> dict[str, set[str]]:
 def test_stand_ins_have_no_name_that_slicer_lacks(kind):
     # A collapsible button's text is QAbstractButton's.
     assert stand_ins()[kind] - EVENTS - {"text"} <= names_of(kind)
+
+
+@pytest.mark.parametrize("kind, of", [("Layout", "qMRMLLayoutManager"), ("SliceView", "qMRMLSliceWidget")])
+def test_stand_ins_for_views_have_no_name_that_slicer_lacks(kind, of):
+    # What only the tests call is written as Python is.
+    names = {name for name in stand_ins("views")[kind] if not name.islower()}
+    assert names and names - {"ORIENTATIONS"} <= names_of(of)
+
+
+def test_the_application_has_what_is_asked_of_it():
+    known, properties = names_of("qSlicerApplication"), API["qSlicerCoreApplication"]["properties"]
+    of_qt = {"connect", "processEvents"}
+    for file in PYTHON:
+        for name, call in re.findall(r"slicer\.app\.(\w+)(\(?)", file.read_text(encoding="utf-8")):
+            assert name in of_qt or name in known, f"{file.name}: slicer.app.{name}"
+            assert bool(call) != (name in properties), f"{file.name}: slicer.app.{name}"
 
 
 def test_widgets_of_the_ui_file_have_the_properties_it_sets():
@@ -71,7 +87,18 @@ def test_signals_that_the_panel_connects_are_those_of_the_widgets():
 
 def test_nothing_but_slicer_numpy_and_the_standard_library_is_imported_at_file_scope():
     allowed = {"slicer", "vtk", "qt", "ctk", "numpy", "HiDiffRefinePanel"}
-    allowed |= {"ast", "collections", "contextlib", "dataclasses", "html", "json", "os", "pathlib"}
+    allowed |= {
+        "ast",
+        "collections",
+        "contextlib",
+        "dataclasses",
+        "datetime",
+        "html",
+        "importlib",
+        "json",
+        "os",
+        "pathlib",
+    }
     allowed |= {"subprocess", "sys", "tempfile", "time"}
     for file in PYTHON:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:

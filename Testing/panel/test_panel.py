@@ -1,5 +1,6 @@
 """The panel on the harness: real scene, real .ui file, PySide6 in the place of Slicer's qt."""
 
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -20,3 +21,12 @@ def wrong(in_slicer):
 def test_in_slicer(wrong, script, check):
     if wrong(script)[check]:
         pytest.fail(wrong(script)[check], pytrace=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_a_killed_program_loses_no_hint(in_slicer, tmp_path):
+    script = Path(__file__).with_name("crash.py")
+    with pytest.raises(AssertionError, match="ended with -9"):
+        in_slicer(script, "work", str(tmp_path))
+    told = in_slicer(script, "go on", str(tmp_path))
+    assert told == {"hints": "Hints held: 3 of 3", "met": True, "agree": True}

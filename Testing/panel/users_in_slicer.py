@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -10,9 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from HiDiffRefineLib.scene.observers import Observers
 from Testing.harness.application import running_module
 from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
-from Testing.scene.made_up import SHAPE, add_volume, agree, paint, ras_of
+from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of
 from Testing.slicer_checks import outcomes
 
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
@@ -41,10 +43,18 @@ class User(RuleBasedStateMachine):
 
     @property
     def session(self):
+        """That which is open, or else a new one: a user who has none can do little."""
+        if self.running.editor.session is None:
+            self.running.wait()
+            (self.running.ui.segmentButton if self.fresh else self.running.ui.refineExistingButton).click()
+            self.running.wait()
         session = self.running.editor.session
-        if session is not None:
-            self.sessions[id(session)] = weakref.ref(session)
+        self.sessions[id(session)] = weakref.ref(session)
         return session
+
+    @property
+    def fresh(self):
+        return self.running.editor.parameters.segmentation is None
 
     @rule()
     def segment(self):
@@ -61,15 +71,13 @@ class User(RuleBasedStateMachine):
 
     @rule(kji=VOXELS, positive=st.booleans())
     def click(self, kji, positive):
-        if not self.session:
-            return
         nodes = self.session.hint_nodes
         point = vtk.vtkVector3d(*ras_of(self.session, kji))
         (nodes.positive if positive else nodes.negative).AddControlPointWorld(point)
 
     @rule(kji=VOXELS, on=st.sampled_from(["+", "−", "segment"]), remove=st.booleans())
     def brush(self, kji, on, remove):
-        if not self.session or not self.session.selected:
+        if not self.session.selected:
             return
         mask = np.zeros(SHAPE, bool)
         mask[tuple(slice(n, n + 3) for n in kji)] = True
@@ -93,8 +101,6 @@ class User(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 9))
     def select(self, n):
-        if not self.session:
-            return
         selector = self.running.ui.segmentSelector
         if selector.count:
             selector.currentIndex = n % selector.count
@@ -102,13 +108,11 @@ class User(RuleBasedStateMachine):
 
     @rule()
     def editors_undo(self):
-        if self.session and self.session.writer.logic.CanUndo():
+        if self.session.writer.logic.CanUndo():
             self.session.writer.logic.Undo()
 
     @rule(n=st.integers(0, 9))
     def delete_segment(self, n):
-        if not self.session:
-            return
         segmentation = self.session.node.GetSegmentation()
         if segmentation.GetNumberOfSegments():
             segmentation.RemoveSegment(segmentation.GetNthSegmentID(n % segmentation.GetNumberOfSegments()))
@@ -122,10 +126,55 @@ class User(RuleBasedStateMachine):
         self.running.widget.exit()
         self.running.widget.enter()
 
+    @rule(n=st.integers(0, 9), positive=st.booleans())
+    def delete_point(self, n, positive):
+        points = self.session.hint_nodes.positive if positive else self.session.hint_nodes.negative
+        if points.GetNumberOfControlPoints():
+            points.RemoveNthControlPoint(n % points.GetNumberOfControlPoints())
+
+    @rule(mode=st.integers(0, 5), intensities=st.booleans())
+    def choose_masking(self, mode, intensities):
+        editor_node = self.session.editor_node
+        editor_node.SetMaskMode(mode)
+        editor_node.SetSourceVolumeIntensityMask(intensities)
+        editor_node.SetSourceVolumeIntensityMaskRange(100, 700)
+
+    @rule(what=st.sampled_from(["volume", "segmentation", "positive", "negative", "strokes", "doubt"]))
+    def remove_a_node(self, what):
+        node = getattr(self.running.editor.parameters, what)
+        if node is not None:
+            slicer.mrmlScene.RemoveNode(node)
+        if what == "volume":
+            add_volume(slicer.mrmlScene)
+
+    @rule(move=st.booleans())
+    def exchange_the_image_or_its_place(self, move):
+        volume = self.running.editor.parameters.volume
+        if volume is None:
+            return
+        if move:
+            volume.SetAndObserveTransformNodeID(add_transform(slicer.mrmlScene, np.eye(4)).GetID())
+        else:
+            slicer.util.updateVolumeFromArray(volume, slicer.util.arrayFromVolume(volume).copy())
+
     @rule()
-    def remove_the_segmentation(self):
-        if self.session:
-            slicer.mrmlScene.RemoveNode(self.session.node)
+    def close_the_scene(self):
+        slicer.mrmlScene.Clear(False)
+        add_volume(slicer.mrmlScene)
+
+    @rule()
+    def crash_and_go_on(self):
+        if not self.session.session.segments:
+            return
+        journal = self.session.session.journal.path
+        written = journal.read_bytes()
+        self.close_the_scene()
+        journal.write_bytes(written)
+        self.running.wait()
+        for _ in range(2):
+            self.running.jobs.tick()
+        self.running.press(self.running.ui.recoverButton)
+        assert self.running.editor.session.session.segments
 
     @rule(ticks=st.integers(1, 6))
     def wait_a_moment(self, ticks):
@@ -135,11 +184,14 @@ class User(RuleBasedStateMachine):
     @rule()
     def wait_till_all_is_done(self):
         self.running.wait()
-        assert not self.session or agree(self.session)
+        session = self.running.editor.session
+        assert session is None or agree(session)
+        gc.collect()
+        observing = [thing for thing in gc.get_objects() if isinstance(thing, Observers) and thing._tags]
+        assert len(observing) == (session is not None)
 
     def teardown(self):
-        self.running.wait()
-        assert not self.session or agree(self.session)
+        self.wait_till_all_is_done()
 
 
 def check_a_hundred_actions_leave_no_error_no_node_and_no_observer(running, folder):
@@ -162,6 +214,7 @@ def check_a_hundred_actions_leave_no_error_no_node_and_no_observer(running, fold
     slicer.mrmlScene.Clear(False)
     running.wait()
     assert running.editor.session is None
+    assert not list(Path(slicer.app.temporaryPath).rglob("*.jsonl"))
     after = census()
     assert User.sessions and not [ref for ref in User.sessions.values() if ref() is not None]
     assert after == before, (before, after)

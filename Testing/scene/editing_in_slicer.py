@@ -1,12 +1,17 @@
 """Checks of editing on nodes; run by `run_in_slicer`."""
 
+from itertools import product
+
 import numpy as np
 import slicer
 import slicer.util
 import vtk
 
 from HiDiffRefineLib.errors import HintError, WorkerError
-from HiDiffRefineLib.scene.segmentation_nodes import segment_ids, segment_name
+from HiDiffRefineLib.geometry.boxes import whole_box
+from HiDiffRefineLib.scene.labelmaps import mask_of, within
+from HiDiffRefineLib.scene.masking import masked
+from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local, segment_ids, segment_name
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
     SHAPE,
@@ -102,7 +107,7 @@ def check_other_segments_keep_every_voxel_with_and_without_overlap(scene, folder
     """The failure of SlicerNNInteractive's issue 105."""
     session = segmented(scene)
     one, two = segment_ids(session.node)
-    node = session.writer.editor_node
+    node = session.editor_node
     for mode in (node.OverwriteAllSegments, node.OverwriteVisibleSegments, node.OverwriteNone):
         node.SetOverwriteMode(mode)
         other = in_node(session, two)
@@ -133,7 +138,7 @@ def check_segments_that_overlap_from_the_start_keep_their_voxels(scene, folder):
 
 def check_masking_of_the_segment_editor_binds_edits(scene, folder):
     session = segmented(scene)
-    node = session.writer.editor_node
+    node = session.editor_node
     node.SourceVolumeIntensityMaskOn()
     node.SetSourceVolumeIntensityMaskRange(200, 1000)
     before = in_node(session)
@@ -162,6 +167,29 @@ def check_masking_of_the_segment_editor_binds_edits(scene, folder):
     assert agree(session)
 
 
+def check_every_kind_of_masking_is_that_of_slicer(scene, folder):
+    session = segmented(scene)
+    editor, node = session.editor_node, session.node
+    one, two = segment_ids(node)
+    paint(node, two, cube(8, 12, 12, 4), session)  # overlaps the first one
+    editor.SetMaskSegmentID(two)
+    logic = slicer.vtkSlicerSegmentEditorLogic()
+    logic.SetMRMLScene(scene)
+    logic.SetSegmentEditorNode(editor)
+    box, kinds = whole_box(SHAPE), slicer.vtkMRMLSegmentationNode
+    assert not masked(editor, node, session.volume, box)
+    for mode, hidden in product(range(kinds.EditAllowedEverywhere + 1, kinds.EditAllowed_Last), (one, two)):
+        for segment_id in (one, two):
+            node.GetDisplayNode().SetSegmentVisibility(segment_id, segment_id != hidden)
+        editor.SetMaskMode(mode)
+        logic.UpdateReferenceGeometryImage()
+        logic.ResetModifierLabelmapToDefault()
+        logic.UpdateMaskLabelmap()
+        expected = mask_of(logic.GetMaskLabelmap(), 1, ijk_to_local(node, session.volume), box)
+        found = masked(editor, node, session.volume, box)
+        np.testing.assert_array_equal(found, within(expected, box))
+
+
 def check_paint_by_hand_becomes_the_mask_or_is_locked(scene, folder):
     for lock in (False, True):
         session = segmented(scene)
@@ -185,6 +213,28 @@ def check_paint_by_hand_becomes_the_mask_or_is_locked(scene, folder):
         session.undo()
         assert not in_node(session)[drawn].any() and agree(session)
         session.close()
+
+
+def check_a_point_that_the_user_deletes_is_a_hint_withdrawn(scene, folder):
+    session = segmented(scene)
+    click_and_refine(session, (8, 25, 14))
+    click_and_refine(session, (8, 10, 10), False)
+    mask, points = in_node(session), session.hint_nodes.positive
+    points.RemoveNthControlPoint(0)
+    finish(session.syncing(lock=False))
+    (left,) = session.session.hints
+    assert not left.positive and points.GetNumberOfControlPoints() == 0
+    np.testing.assert_array_equal(in_node(session), mask)
+    click_and_refine(session, (8, 25, 14), False)  # where it was
+    assert not in_node(session)[8, 25, 14] and agree(session)
+    session.undo()
+    session.undo()
+    assert len(session.session.hints) == 2 and points.GetNumberOfControlPoints() == 1
+    np.testing.assert_array_equal(in_node(session), mask)
+    finish(session.syncing(lock=False))
+    assert len(session.session.hints) == 2
+    session.redo()
+    assert len(session.session.hints) == 1 and agree(session)
 
 
 def check_a_stroke_is_a_hint(scene, folder):

@@ -5,10 +5,12 @@ import slicer
 import slicer.util
 import vtk
 
+from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.scene.hint_nodes import new_hint_nodes
 from HiDiffRefineLib.scene.matrices import as_matrix
 from HiDiffRefineLib.scene.scene_session import SceneSession
-from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation, whole_mask
+from HiDiffRefineLib.scene.segment_writer import SegmentWriter
+from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local, mask_in, new_segmentation
 from Testing.scene.obedient import ObedientModels
 
 SHAPE = (24, 40, 36)
@@ -32,13 +34,15 @@ def add_transform(scene, matrix):
     return node
 
 
-def open_session(scene, volume=None, segmentation=None, hints=None, **settings) -> SceneSession:
+def open_session(scene, volume=None, segmentation=None, hints=None, journal=None, **settings) -> SceneSession:
     """A session on new nodes where none are given."""
     volume = volume or add_volume(scene)
     segmentation = segmentation or new_segmentation(volume, "segmentation")
-    hints = hints or new_hint_nodes(volume)
+    hints = hints or new_hint_nodes(volume, segmentation)
     editor = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    return SceneSession(volume, segmentation, hints, editor, ObedientModels(), **settings)
+    session = SceneSession(volume, segmentation, hints, editor, **settings)
+    finish(session.opening(ObedientModels(), journal))
+    return session
 
 
 def segmented(scene, *arguments, **settings) -> SceneSession:
@@ -73,7 +77,8 @@ def click_and_refine(session, kji, positive=True) -> None:
 
 def in_node(session, segment_id=None) -> np.ndarray:
     """The mask that the node shows, (k, j, i)."""
-    return whole_mask(session.node, segment_id or session.selected, session.volume)
+    box = whole_box(session.volume.array.shape)
+    return mask_in(session.node, segment_id or session.selected, session.volume, box)
 
 
 def agree(session) -> bool:
@@ -88,16 +93,10 @@ def agree(session) -> bool:
 
 def paint(node, segment_id, mask, session, remove=False) -> None:
     """A stroke of the Segment Editor's brush: a logic of its own, which the session knows nothing of."""
-    editor = node.GetScene().AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    editor.SetOverwriteMode(editor.OverwriteNone)
-    from HiDiffRefineLib.scene.segment_writer import SegmentWriter
-    from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local
-
-    writer = SegmentWriter(editor, node, None)
-    box = tuple(slice(0, n) for n in mask.shape)
+    writer, box = SegmentWriter(node, None), whole_box(mask.shape)
     before, after = (mask, np.zeros_like(mask)) if remove else (np.zeros_like(mask), mask)
     writer.write(segment_id, box, before, after, ijk_to_local(node, session.volume))
-    node.GetScene().RemoveNode(editor)
+    writer.close()
 
 
 def cube(k, j, i, size=3) -> np.ndarray:

@@ -62,7 +62,13 @@ class ObedientEngine:
             progress(0.5, "looking")
             low, high = THRESHOLDS
             values = self.volume.array
-            yield [_labelled(1, (values >= low) & (values < high)), _labelled(2, values >= high)]
+            higher = values >= high
+            yield None  # a worker would do this beside the user interface
+            masks = []
+            for label, mask in ((1, (values >= low) & ~higher), (2, higher)):
+                masks.append(_labelled(label, mask))
+                yield None
+            yield masks
         elif isinstance(request, EditRequest):
             mask = None
             for radius in self.models.radii_mm:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from HiDiffRefineLib.scene.hint_nodes import HintNodes
+from HiDiffRefineLib.scene.hint_nodes import hint_nodes_of
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
     add_transform,
@@ -15,6 +15,7 @@ from Testing.scene.made_up import (
     in_node,
     open_session,
     paint,
+    ras_of,
     segmented,
 )
 from Testing.slicer_checks import outcomes
@@ -57,7 +58,7 @@ def save_load_and_go_on(scene, folder, ijk_to_ras, order: int) -> None:
     def node(name):
         return scene.GetFirstNodeByName(name)
 
-    hints = HintNodes(node("HiDiffRefine +"), node("HiDiffRefine −"), node("HiDiffRefine strokes"))
+    hints = hint_nodes_of(node("segmentation"))
     session = open_session(scene, node("head"), node("segmentation"), hints)
     assert list(session.keys) == [one, two]
     for segment_id, mask in zip((one, two), masks, strict=True):
@@ -87,10 +88,25 @@ def check_strokes_can_be_painted_where_none_had_been_saved(scene, folder):
     assert scene.WriteToMRB(str(folder / "saved.mrb"))
     scene.Clear(False)
     assert scene.ReadFromMRB(str(folder / "saved.mrb"))
-    names = ("HiDiffRefine +", "HiDiffRefine −", "HiDiffRefine strokes", "head", "segmentation")
-    *hints, volume, segmentation = (scene.GetFirstNodeByName(name) for name in names)
-    session = open_session(scene, volume, segmentation, HintNodes(*hints))
+    volume, segmentation = (scene.GetFirstNodeByName(name) for name in ("head", "segmentation"))
+    session = open_session(scene, volume, segmentation, hint_nodes_of(segmentation))
     paint(session.hint_nodes.strokes, f"+ {session.selected}", cube(2, 30, 20), session)
     assert session.take_hints() == 1
     finish(session.refining())
     assert in_node(session)[cube(2, 30, 20)].all() and agree(session)
+
+
+def check_hints_go_along_when_the_volume_is_moved_between_sessions(scene, folder):
+    volume = add_volume(scene)
+    session = segmented(scene, volume)
+    click_and_refine(session, (8, 25, 14))
+    click_and_refine(session, (8, 10, 10), False)
+    session.close()
+    moved = add_transform(scene, affine(degrees=(5, 10, 20), origin=(5, 6, 7))).GetID()
+    for node in (volume, session.node):
+        node.SetAndObserveTransformNodeID(moved)
+    session = open_session(scene, volume, session.node, session.hint_nodes)
+    points = [hint.point_ras for hint in session.session.hints]
+    np.testing.assert_allclose(
+        points, [ras_of(session, (8, 25, 14)), ras_of(session, (8, 10, 10))], atol=1e-3
+    )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import centered_grid
-from HiDiffRefineLib.session.blocks import apply, bounding_box, difference, revert
+from HiDiffRefineLib.session.blocks import apply, bounding_box, difference, revert, same_flips
 from HiDiffRefineLib.session.layer import Layer
 
 
@@ -48,18 +48,32 @@ def test_a_box_that_a_block_does_not_reach_holds_none_of_it():
 
 
 @given(st.integers(0, 10_000))
+def test_blocks_are_compared_by_what_they_change(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((6, 7, 9)) < 0.1
+    mask[[0, -1]] = True
+    nothing = np.zeros_like(mask)
+    cut = [(slice(0, 2), slice(0, 7), slice(0, 9)), (slice(2, 6), slice(0, 7), slice(0, 9))]
+    parts = [difference(nothing, mask[box], box) for box in cut]
+    assert same_flips([difference(nothing, mask)], [part for part in parts if part is not None])
+    mask[tuple(rng.integers(0, mask.shape))] ^= True
+    assert not same_flips([difference(nothing, mask)], [part for part in parts if part is not None])
+
+
+@given(st.integers(0, 10_000))
 def test_bounds_follow_the_mask_without_looking_at_it(seed):
     rng = np.random.default_rng(seed)
     shape = tuple(int(n) for n in rng.integers(2, 12, 3))
     grid = centered_grid(
         rng.uniform(-9, 9, 3), shape, rng.uniform(0.5, 3, 3), np.diag(rng.choice([-1, 1], 3))
     )
-    layer = Layer(1, None, difference(np.zeros(shape, bool), rng.random(shape) < 0.05), shape)
+    layer = Layer(1, None, (), shape)
     for _ in range(4):
         box = random_box(rng, shape)
         block = difference(layer.mask, rng.random(layer.mask[box].shape) < rng.choice([0, 0.1]), box)
         if block is not None:
             layer.flip(block)
+        assert layer.box == bounding_box(layer.mask)
         found = layer.bounds_ras(grid)
         if layer.mask.any():
             assert np.allclose(found, object_bounds_ras(layer.mask, grid.ijk_to_ras, share=1))
@@ -71,5 +85,6 @@ def test_an_island_far_away_does_not_count():
     mask = np.zeros((20, 20, 60), bool)
     mask[:, :, :10], mask[0, 0, 59] = True, True
     grid = centered_grid((0, 0, 0), mask.shape, (1, 1, 1))
-    layer = Layer(1, None, difference(np.zeros_like(mask), mask), mask.shape)
+    layer = Layer(1, None, (), mask.shape)
+    layer.flip(difference(layer.mask, mask))
     assert np.allclose(layer.bounds_ras(grid), [[-30, -10, -10], [-20, 10, 10]])

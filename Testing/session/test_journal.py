@@ -129,7 +129,7 @@ def test_damage_is_refused(session, pipeline):
         (b"".join(lines[1:]), "is damaged"),
         (lines[0] + encode({"do": "undo"}) + b"\n", "is damaged"),
         (lines[0] + encode({"do": "format_disk"}) + b"\n", "is damaged"),
-        (encode({"do": "session", "format": 2}) + b"\n", "another version"),
+        (encode({"do": "session", "format": 0}) + b"\n", "another version"),
     ):
         path.write_bytes(text)
         with pytest.raises(SessionError, match=why) as caught:
@@ -151,6 +151,7 @@ def test_a_full_disk_costs_no_edit_and_is_told_once(session, pipeline, monkeypat
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
+    session.unlock()
     held, mask = told(session), ~session.mask("other")
     monkeypatch.setattr(record.os, "fsync", full)
     size = session.journal.size
