@@ -17,7 +17,9 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
+from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.provenance import made_here, tagged
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
 from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
@@ -79,6 +81,9 @@ def run(options) -> None:
     hints = [hint for path in options.hints for hint in read_hints(path, grid)]
     started = time.monotonic()
     corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
+    steps = options.steps or pipeline.refiner_bundle.settings["steps"]
+    made = made_here(bundle=pipeline.bundle.name, seed=SEED, steps=steps, hints=len(hints))
+    labels = [tagged(one, made) if one is label else one for one in labels]
     write_segmentation(options.output, corrected, volume.ijk_to_ras, labels)
     print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)
     print_hints(hints, corrected == label.value, grid)

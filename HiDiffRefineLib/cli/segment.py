@@ -58,6 +58,7 @@ def run(options) -> None:
     from HiDiffRefineLib.inference.compose import whole_probability
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
+    from HiDiffRefineLib.volumes.provenance import made_here, tagged
     from HiDiffRefineLib.volumes.write import (
         PROBABILITY_EXTENSIONS,
         SEGMENTATION_EXTENSIONS,
@@ -78,7 +79,9 @@ def run(options) -> None:
         labelmap, maps = segment(
             pipeline, volume, options.roi, options.steps, options.seed, options.prior_only, progress
         )
-    labels = pipeline.bundle.labels
+    steps = 0 if options.prior_only else options.steps or pipeline.refiner_bundle.settings["steps"]
+    made = made_here(bundle=pipeline.bundle.name, seed=options.seed, steps=steps)
+    labels = [tagged(label, made) for label in pipeline.bundle.labels]
     whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]

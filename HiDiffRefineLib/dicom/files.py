@@ -27,7 +27,7 @@ def is_dicom(path: Path) -> bool:
 
     The index of a disc (DICOMDIR) is none here.
     """
-    with path.open("rb") as file:
+    with legible(path), path.open("rb") as file:
         head = file.read(132)
     cut_off = len(head) < 132 and b"DICM".startswith(head.strip(b"\0"))
     return path.name != "DICOMDIR" and (head[128:] == b"DICM" or head[:2] in _FIRST_GROUPS or cut_off)
@@ -50,7 +50,8 @@ def read_header(path: Path) -> pydicom.Dataset:
         syntax = _name_syntax(header)
         if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
             raise unreadable(path)
-        if "Rows" in header:
+        # Cut off before its size, an image would pass for an object that is none, and a slice be lost.
+        if "Rows" in header or "Image Storage" in header.SOPClassUID.name:
             if header.Rows * header.Columns > MOST_PIXELS:
                 raise unreadable(path)
             left = os.fstat(file.fileno()).st_size - file.tell()
@@ -75,8 +76,13 @@ def legible(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values that we don't need are no one's concern
             yield
-    except (HiDiffRefineError, PermissionError):
+    except HiDiffRefineError:
         raise
+    except (PermissionError, FileNotFoundError) as error:
+        raise VolumeError(
+            f"{path.name} cannot be read: {error.strerror}.",
+            "Check the path and the permissions, or copy the file into a folder of your own.",
+        ) from error
     # A parser of damaged bytes fails in as many ways as there are bytes.
     except Exception as error:
         raise unreadable(path) from error

@@ -47,11 +47,9 @@ def slices_of(file: Path, header: pydicom.Dataset) -> list[Slice]:
         if int(header.get("SamplesPerPixel", 1)) > 1:
             raise VolumeError(f"{file.name} is a colour image.", "Choose a series of grey images.")
         if "PerFrameFunctionalGroupsSequence" in header:
-            shared = header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()]
-            frames = header.PerFrameFunctionalGroupsSequence
-            if len(frames) != int(header.NumberOfFrames):
+            if len(header.PerFrameFunctionalGroupsSequence) != int(header.NumberOfFrames):
                 raise ValueError("another number of frames than their headers")
-            return [_frame(file, header, n, [own, shared[0]]) for n, own in enumerate(frames)]
+            return [_frame(file, header, n) for n in range(int(header.NumberOfFrames))]
         if int(header.get("NumberOfFrames") or 1) > 1:
             raise VolumeError(
                 f"{file.name} holds many frames in one DICOM object that does not say where each lies.",
@@ -60,19 +58,21 @@ def slices_of(file: Path, header: pydicom.Dataset) -> list[Slice]:
         return [_slice(file, header, None, [header] * 4)]
 
 
-def _frame(file: Path, header: pydicom.Dataset, number: int, groups: list[pydicom.Dataset]) -> Slice:
+def macro(header: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
+    """What a multi-frame header says of a frame: with that frame, or for all; empty where nowhere."""
+    shared = header.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()]
+    groups = (header.PerFrameFunctionalGroupsSequence[frame], shared[0])
+    return next((group[name][0] for group in groups if group.get(name)), pydicom.Dataset())
+
+
+def _frame(file: Path, header: pydicom.Dataset, number: int) -> Slice:
     macros = (
         "PlanePositionSequence",
         "PlaneOrientationSequence",
         "PixelMeasuresSequence",
         "PixelValueTransformationSequence",
     )
-    return _slice(file, header, number, [_macro(name, groups) for name in macros])
-
-
-def _macro(name: str, groups: list[pydicom.Dataset]) -> pydicom.Dataset:
-    """A functional group, which stands with the frame or with all frames; empty where it is nowhere."""
-    return next((group[name][0] for group in groups if group.get(name)), pydicom.Dataset())
+    return _slice(file, header, number, [macro(header, number, name) for name in macros])
 
 
 def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[pydicom.Dataset]) -> Slice:

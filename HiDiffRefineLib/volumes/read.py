@@ -90,6 +90,31 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
     return volume, [*labels, *map(nameless_label, sorted(unlisted))]
 
 
+def read_probabilities(path: str | os.PathLike) -> list[Volume]:
+    """The float32 maps (k, j, i) of a 4-D NIfTI file, one for each label in order, or the one of a 3-D file.
+
+    Raises:
+        VolumeError: the file is missing, damaged, no NIfTI, or holds values that are not numbers.
+    """
+    path = Path(path).absolute()
+    with named(path):
+        if not path.name.lower().endswith(_NIFTI):
+            raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
+        path.open("rb").close()
+        with native_messages_silenced():
+            try:
+                image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+            except RuntimeError as error:
+                raise _damaged() from error
+        direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:3, :3]
+        affine = affine_from_itk(image.GetOrigin()[:3], image.GetSpacing()[:3], direction)
+        array = sitk.GetArrayViewFromImage(image)
+        maps = array.copy().reshape(-1, *array.shape[-3:])
+        if not np.isfinite(maps).all():
+            raise not_numbers()
+    return [Volume(one, affine, title(path)) for one in maps]
+
+
 @contextmanager
 def named(path: Path) -> Iterator[None]:
     """Puts the file's name in front of every refusal."""
