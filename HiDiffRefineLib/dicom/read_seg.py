@@ -75,7 +75,7 @@ def _pieces(
             continue
         affine = affine_from_itk(places[n].position, (*places[n].spacing_ij, 1), _axes(places[n].orientation))
         if header.SegmentationType == "LABELMAP":
-            for value in np.unique(frame[frame > 0]):
+            for value in np.flatnonzero(np.bincount(frame[frame > 0])):
                 found[int(value)].append(_placed(frame == value, affine, series))
         else:
             number = segment_number(header, n)
