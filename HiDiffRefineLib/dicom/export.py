@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.dicom.checks import check_list
-from HiDiffRefineLib.dicom.make import CERTAIN, CREATOR, make_seg
+from HiDiffRefineLib.dicom.make import CERTAIN, CREATOR, make_seg, odd_headers_refused
 from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import Series
@@ -48,7 +48,8 @@ def export_seg(
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         progress(0.4, "writing")
-        made.save_as(temporary, enforce_file_format=True)
+        with odd_headers_refused():
+            made.save_as(temporary, enforce_file_format=True)
         del made
         progress(0.6, "reading it back")
         found = read_seg(temporary, series, lambda share: progress(0.6 + 0.35 * share, "reading it back"))

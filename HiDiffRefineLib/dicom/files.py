@@ -17,7 +17,7 @@ from pydicom.uid import (
 from HiDiffRefineLib.errors import HiDiffRefineError, VolumeError
 
 # The largest detectors have some 30 million pixels. More is a damaged header, which must not eat the memory.
-MOST_PIXELS = 2**26
+MOST_PIXELS = 2**25
 # Elements of group 2 or 8, in either byte order, begin a file that lacks the preamble.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 

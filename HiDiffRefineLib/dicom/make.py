@@ -2,7 +2,8 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import highdicom
 import numpy as np
@@ -65,14 +66,24 @@ def make_seg(
     """
     sources, order = _sources(series)
     make = _fractional if encoding == "FRACTIONAL" else _masks
+    with odd_headers_refused():
+        return _nameless(make(series, segments, order, encoding, sources, creator))
+
+
+@contextmanager
+def odd_headers_refused() -> Iterator[None]:
+    """What the series' headers hold is copied into the segmentation: what can't be is said in a sentence."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd values in the source's header are not ours
-            return _nameless(make(series, segments, order, encoding, sources, creator))
-    # Headers of any scanner go through here, and highdicom fails on odd ones in many ways.
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            yield
+    except (OSError, MemoryError):
+        raise
+    # Headers of any scanner go through here, and highdicom and pydicom fail on odd ones in many ways.
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
         raise DicomError(
-            f"The headers of the series do not allow a segmentation ({error}).",
+            f"The headers of the series do not allow a segmentation ({reason}).",
             "Export to another format, or send the series again from the scanner or the archive.",
         ) from error
 

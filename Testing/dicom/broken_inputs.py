@@ -1,7 +1,7 @@
 """A thousand damaged DICOM files: broken_inputs.py COUNT FOLDER. Prints, as JSON, what each came to.
 
-A program of its own: were one of them to crash it, pytest would tell. An alarm of 5 s ends what hangs, and
-memory is limited to what a laptop has left.
+A program of its own: were one of them to crash it, pytest would tell. An alarm ends what hangs, and memory
+is limited to what a laptop has left. Seconds are the processor's: others may be at work on it.
 """
 
 import json
@@ -32,7 +32,7 @@ from Testing.dicom.made_up import STORED, enhanced, write_series
 from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
 
 MEMORY = 3 * 2**30
-SECONDS = 5
+SECONDS = 20
 VRS = [
     name.encode()
     for name in [
@@ -61,7 +61,7 @@ def main(count: int, folder: Path) -> dict:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGALRM, _too_long)
     subjects = _subjects(folder)
-    outcomes, faults, slowest = Counter(), [], 0.0
+    outcomes, faults, slowest = Counter(), [], (0.0, "")
     for seed in range(count):
         random = np.random.default_rng(seed)
         name = list(subjects)[seed % len(subjects)]
@@ -69,7 +69,7 @@ def main(count: int, folder: Path) -> dict:
         victim = files[random.integers(len(files))]
         content = victim.read_bytes()
         victim.write_bytes(_damaged(content, random))
-        started = time.monotonic()
+        started = time.process_time()
         signal.alarm(SECONDS)
         try:
             action()
@@ -81,14 +81,14 @@ def main(count: int, folder: Path) -> dict:
         except BaseException as error:
             faults.append(f"{name} {seed}: {type(error).__name__}: {error}")
         signal.alarm(0)
-        slowest = max(slowest, time.monotonic() - started)
+        slowest = max(slowest, (round(time.process_time() - started, 2), f"{name} {seed}"))
         left = [file.name for file in (folder / "out").iterdir()]
         if left not in ([], ["out.dcm"]):
             faults.append(f"{name} {seed}: left {left}")
         if left == ["out.dcm"]:
             (folder / "out" / "out.dcm").unlink()
         victim.write_bytes(content)
-    return {"outcomes": outcomes, "faults": faults, "slowest_s": round(slowest, 2)}
+    return {"outcomes": outcomes, "faults": faults, "slowest_s": slowest}
 
 
 def _too_long(*_):

@@ -18,5 +18,5 @@ def test_a_thousand_broken_inputs(tmp_path):
     told = json.loads(done.stdout)
     assert told["faults"] == []
     # An alarm in the midst of a library's work may pass for damage: the clock tells.
-    assert told["slowest_s"] < 5
+    assert told["slowest_s"][0] < 5, told["slowest_s"]
     assert sum(told["outcomes"].values()) == COUNT
