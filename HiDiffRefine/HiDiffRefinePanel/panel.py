@@ -2,11 +2,14 @@
 
 from slicer.i18n import tr as _
 
+from HiDiffRefinePanel.exporter import Exporter
 from HiDiffRefinePanel.models import describe, fill_models
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
 
+# In the order of the menu.
+ENCODINGS = ("BINARY", "LABELMAP")
 PENS = ("positivePoint", "negativePoint", "positiveStroke", "negativeStroke")
 
 
@@ -22,6 +25,8 @@ class Panel:
         self.ui, self.logic, self.editor, self.jobs = ui, logic, logic.editor, logic.jobs
         self.setup = Setup(self.jobs)
         self.pens = Pens(ui.strokeEditor)
+        self.exporter = Exporter(self.editor, self.jobs)
+        self.exporter.show = self._show_checks
         self.shortcuts = Shortcuts(
             {
                 "Ctrl+Z": self.editor.undo,
@@ -84,6 +89,7 @@ class Panel:
         steps = session.session.state if session is not None else None
         ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
+        ui.exportSection.enabled = bool(parameters and parameters.segmentation and not running)
         ui.cancelButton.visible = ui.progressBar.visible = running
         if not running:
             self._progress(0.0, "")
@@ -110,12 +116,14 @@ class Panel:
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),
             (ui.rejectButton, self.editor.undo),
+            (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),
         ):
             button.connect("clicked()", lambda act=act: self._guarded(act))
         for name in PENS:
             button = getattr(ui, f"{name}Button")
             button.connect("clicked(bool)", lambda on, name=name: self._on_pen(name, on))
+        ui.exportLabel.connect("linkActivated(QString)", self._on_fix)
         ui.brushSlider.connect("valueChanged(double)", lambda value: self.pens.set_diameter(value))
 
     def _guarded(self, act) -> None:
@@ -152,6 +160,7 @@ class Panel:
             parameters.volume is not session.volume_node or parameters.segmentation is not session.node
         ):
             self.editor.forget()
+        self.exporter.fixes.clear()  # they were meant for what was there before
         self.refresh()
 
     def _on_model(self, index: int = 0) -> None:
@@ -167,6 +176,20 @@ class Panel:
     def _on_segment(self, index: int) -> None:
         self._guarded(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
         self._lift_pens()
+
+    def _export(self) -> None:
+        ui = self.ui
+        encoding = ENCODINGS[ui.encodingSelector.currentIndex]
+        self.exporter.start(ui.exportPath.currentPath, encoding, ui.databaseCheckBox.checked)
+
+    def _on_fix(self, fix: str) -> None:
+        """A remedy of the check list, by one click: it is applied, and the export goes on."""
+        self.exporter.fixes.add(fix)
+        self._guarded(self._export)
+
+    def _show_checks(self, text: str) -> None:
+        self.ui.exportLabel.text = text
+        self.ui.exportLabel.visible = bool(text)
 
     def _on_pen(self, name: str, on: bool) -> None:
         self._lift_pens()

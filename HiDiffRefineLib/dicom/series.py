@@ -56,11 +56,15 @@ def read_series(path: Path, wanted: str | None = None) -> Series:
         VolumeError: none, or several and none chosen; files that are damaged; slices that make no volume.
     """
     files = dicom_files(path) if path.is_dir() else [path]
-    return series_of(_choose(_by_series(files), wanted))
+    return _stacked(_choose(_by_series(files), wanted))
 
 
-def series_of(files: Iterable[tuple[Path, pydicom.Dataset]]) -> Series:
-    """The series of files that belong to it, with their headers."""
+def series_of(files: Iterable[Path]) -> Series:
+    """The series of files that are known to belong to it; see `read_series`."""
+    return _stacked((file, read_header(file)) for file in files)
+
+
+def _stacked(files: Iterable[tuple[Path, pydicom.Dataset]]) -> Series:
     return Series(*stacked([one for file, header in files for one in slices_of(file, header)]))
 
 

@@ -25,9 +25,11 @@ from HiDiffRefineLib.scene.labelmaps import Box, paste, slabs, within
 from HiDiffRefineLib.scene.observers import Observers, observe_changes, observe_end
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
 from HiDiffRefineLib.scene.volume_nodes import volume_of
+from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.session.engine import Models
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.steps import AnyStep, Step
+from HiDiffRefineLib.volumes.provenance import made_here
 
 # At a time, in a few milliseconds: the user interface waits meanwhile.
 WRITTEN_VOXELS = 1_000_000
@@ -137,7 +139,7 @@ class SceneSession:
                     self._write(segment_id, box, np.zeros_like(mask), mask)
                 yield None
             with self._own_writes():
-                segmentations.mark(self.node, segment_id, completed=False)
+                segmentations.mark(self.node, segment_id, completed=False, made=self._made(name))
             self.external.met(segment_id, name)
 
     def new_hints(self) -> list[Hint]:
@@ -264,8 +266,15 @@ class SceneSession:
                 self._write(segment_id, box, before, mask[box])
         for hint in hints:  # no preview may have reached it
             self.show_mask(segment_id, voxel_box(self.session.state.grid, bounds_ras(hint)))
+        made = self._made(self.name_of(segment_id))
         with self._own_writes():
-            segmentations.mark(self.node, segment_id, completed=False)
+            segmentations.mark(self.node, segment_id, completed=False, made=made)
+
+    def _made(self, name: str) -> dict[str, str]:
+        """How a segment came about, for whoever it is exported to."""
+        engine, hints = self.session.engine, self.session.state.layers[name].told.hints
+        steps = engine.refiner_bundle.settings["steps"]
+        return made_here(bundle=engine.bundle.name, seed=SEED, steps=steps, hints=len(hints))
 
     def _write(self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray) -> None:
         to_local = segmentations.ijk_to_local(self.node, self.volume)

@@ -43,6 +43,13 @@ def test_stand_ins_have_no_name_that_slicer_lacks(kind):
     assert stand_ins()[kind] - EVENTS - {"text"} <= names_of(kind)
 
 
+def test_the_database_has_no_name_that_slicer_lacks():
+    tree = ast.parse((REPOSITORY / "Testing/harness/application.py").read_text(encoding="utf-8"))
+    (database,) = [node for node in tree.body if getattr(node, "name", "") == "DICOMDatabase"]
+    names = {part.name for part in database.body if isinstance(part, ast.FunctionDef)} - {"__init__"}
+    assert names <= names_of("ctkDICOMDatabase")
+
+
 def test_widgets_of_the_ui_file_have_the_properties_it_sets():
     for widget in UI.iter("widget"):
         kind = widget.get("class")
@@ -72,7 +79,7 @@ def test_signals_that_the_panel_connects_are_those_of_the_widgets():
 def test_nothing_but_slicer_numpy_and_the_standard_library_is_imported_at_file_scope():
     allowed = {"slicer", "vtk", "qt", "ctk", "numpy", "HiDiffRefinePanel"}
     allowed |= {"ast", "collections", "contextlib", "dataclasses", "html", "json", "os", "pathlib"}
-    allowed |= {"subprocess", "sys", "tempfile", "time"}
+    allowed |= {"subprocess", "sys", "tempfile", "threading", "time"}
     for file in PYTHON:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
