@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import highdicom
 import numpy as np
@@ -67,7 +68,9 @@ def make_seg(
     sources, order = _sources(series)
     make = _fractional if encoding == "FRACTIONAL" else _masks
     with odd_headers_refused():
-        return _nameless(make(series, segments, order, encoding, sources, creator))
+        made = _nameless(make(series, segments, order, encoding, sources, creator))
+        made.SpecificCharacterSet = "ISO_IR 192"  # Unicode: for segments' names, whatever the source has
+        return made
 
 
 @contextmanager
@@ -162,7 +165,8 @@ def _fractional(series, segments, order, encoding, sources, creator) -> highdico
         segment = segments[segment_number(made, n) - 1]
         position = macro(made, n, "PlanePositionSequence").ImagePositionPatient
         k = places[tuple(np.round(np.array(position, float), 6))]
-        frames.append(_encoded(_frame(segment, k, series.shape_kji)))
+        frame = _frame(segment, k, series.shape_kji)
+        frames.append(_encoded(frame) if frame.any() else _encoded_empty(*frame.shape))
     made.PixelData = encapsulate(frames)
     return made
 
@@ -173,6 +177,12 @@ def _frame(segment: Segment, k: int, shape_kji: tuple[int, int, int]) -> np.ndar
     if slices.start <= k < slices.stop:
         frame[rows, columns] = np.rint(segment.values[k - slices.start] * CERTAIN)
     return frame
+
+
+@lru_cache(maxsize=1)
+def _encoded_empty(rows: int, columns: int) -> bytes:
+    """Two frames of three are empty, and each would take some milliseconds."""
+    return _encoded(np.zeros((rows, columns), np.uint8))
 
 
 def _encoded(frame: np.ndarray) -> bytes:
@@ -212,7 +222,6 @@ def _segmentation(
             slice_thickness=float(sources[0].get("SliceThickness") or spacing_kji[0]),
             spacing_between_slices=spacing_kji[0],
         ),
-        specific_character_set="ISO_IR 192",
         **more,
     )
 

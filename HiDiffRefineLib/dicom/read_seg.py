@@ -117,7 +117,8 @@ def _placed(values: np.ndarray, affine: np.ndarray, series: Series) -> Piece:
         DicomError: voxels of the frame that are no voxels of the series.
     """
     rows, columns = (np.flatnonzero(values.any(axis=axis)) for axis in (1, 0))
-    cut = values[None, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    # A copy: as part of a frame it would keep the whole of it in memory.
+    cut = values[None, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
     affine = affine.copy()
     affine[:3, 3] += affine[:3, :2] @ (columns[0], rows[0])
     found = laid(cut, affine, _grid_at(series, affine[:3, 3]))
