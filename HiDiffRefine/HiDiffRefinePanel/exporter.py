@@ -81,8 +81,8 @@ def _line(check) -> str:
     return f"<b>{BAD} {escape(check.text)}</b> {escape(check.remedy)}{fix}"
 
 
-class _Stopped(Exception):
-    """The user cancelled."""
+class _Stopped(BaseException):
+    """The user cancelled: no one but the thread's beginning may take it for a fault."""
 
 
 def _in_thread(work: Callable, told: Callable[[float, str], None]) -> Iterator[None]:

@@ -40,6 +40,10 @@ def export_seg(
     """
     path = Path(path).absolute()
     check_destination(path, EXTENSIONS)
+    if path.resolve() in {one.file.resolve() for one in series.slices}:
+        raise DicomError(
+            f"'{path.name}' is a slice of the series.", "Choose another name for the segmentation."
+        )
     for check in check_list(series, segments, encoding):
         if not check.good:
             raise DicomError(check.text, check.remedy)

@@ -40,6 +40,8 @@ def read_seg(path: Path, series: Series, tick: Callable[[float], None] = lambda 
     with legible(path):
         labels = [label_of(item) for item in header.SegmentSequence]
         pieces = _pieces(path, header, series, tick)
+        if set(pieces) - {label.value for label in labels}:
+            raise ValueError("voxels of a segment that is not described")
         return [
             _joined(label, pieces[label.value], header.SegmentationType)
             for label in labels

@@ -9,7 +9,7 @@ TOLERANCE = 0.05
 
 
 def laid(
-    array: np.ndarray, ijk_to_ras: np.ndarray, target: np.ndarray
+    array: np.ndarray, ijk_to_ras: np.ndarray, target: np.ndarray, tolerance: float = TOLERANCE
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """An array as another grid sees it.
 
@@ -17,6 +17,7 @@ def laid(
         array: (k, j, i).
         ijk_to_ras: 4×4 of the array's grid.
         target: 4×4 of the other grid, which has no end here.
+        tolerance: share of a voxel by which corners may be off.
 
     Returns:
         a view of the array along the (k, j, i) of the other grid, and the place (k, j, i) of its first voxel
@@ -35,7 +36,7 @@ def laid(
     corners = np.array([*product(*((0, n) for n in last))])
     # Small turns add up along the array.
     off = corners @ (to_target[:3, :3] - turn).T + to_target[:3, 3] - shift
-    if np.abs(off).max() > TOLERANCE:
+    if np.abs(off).max() > tolerance:
         return None
     source = np.abs(turn).argmax(1)  # which axis of the array lies along each one of the target
     signs = turn[range(3), source].astype(int)

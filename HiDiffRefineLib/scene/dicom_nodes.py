@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from HiDiffRefineLib.dicom.checks import Check
@@ -10,9 +11,13 @@ from HiDiffRefineLib.dicom.masks import GEOMETRY
 from HiDiffRefineLib.dicom.segments import NOWHERE, Segment
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.scene.matrices import to_world
+from HiDiffRefineLib.geometry.lattice import laid
+from HiDiffRefineLib.scene.matrices import as_array
 from HiDiffRefineLib.scene.segmentation_nodes import BINARY_LABELMAP, label_of, segment_ids, segment_mask
-from HiDiffRefineLib.volumes.volume import Volume
+from HiDiffRefineLib.scene.volume_nodes import volume_of
+
+# Share of a voxel: where a scanner rounds positions, Slicer takes another mean of the slice distance.
+LOADED_OFF = 0.3
 
 
 def source_files(volume_node, database) -> list[Path]:
@@ -47,25 +52,43 @@ def segments_on(series: Series, segmentation_node, volume_node) -> tuple[list[Se
     Args:
         volume_node: what was loaded from the series. Whatever moves it in the scene moves the patient along.
     """
-    ijk_to_world = to_world(volume_node) @ series.ijk_to_ras
-    grid = Volume(np.broadcast_to(np.uint8(0), series.shape_kji), ijk_to_world)
+    volume = volume_of(volume_node)
+    whole = _on(series, volume_node, volume.array, (0, 0, 0))
+    if whole is None or whole[0].shape != series.shape_kji or whole[1].any():
+        return [], Check(
+            f"'{volume.name}' is not as it was loaded: it was moved, cropped or resampled.",
+            False,
+            "Load the series again from the DICOM module, and segment that; transforms do no harm.",
+        )
     segments = []
     for value, segment_id in enumerate(segment_ids(segmentation_node), 1):
         label = label_of(segmentation_node, segment_id, value)
         try:
-            found = segment_mask(segmentation_node, segment_id, grid)
+            found = segment_mask(segmentation_node, segment_id, volume)
         except VolumeError as error:
             return [], Check(f"{label.name}: {error.message}", False, error.remedy)
         box, mask = found or (NOWHERE, np.zeros((0, 0, 0), bool))
         lost = _voxels(segmentation_node, segment_id) - np.count_nonzero(mask)
         if lost:
             return [], Check(
-                f"{label.name}: {lost} voxels lie outside the series.",
+                f"{label.name}: {lost} voxels lie outside the volume.",
                 False,
                 "Erase them with the Segment Editor's scissors, or choose the volume that was segmented.",
             )
+        if mask.any():
+            mask, first = _on(series, volume_node, mask, [side.start for side in box])
+            box = tuple(slice(int(a), int(a) + n) for a, n in zip(first, mask.shape, strict=True))
         segments.append(Segment(label, box, mask))
     return segments, GEOMETRY
+
+
+def _on(series: Series, volume_node, array: np.ndarray, start_kji) -> tuple[np.ndarray, np.ndarray] | None:
+    """A part of a volume node's voxels on the grid of its series; see `lattice.laid`."""
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    ijk_to_ras = as_array(matrix)
+    ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ start_kji[::-1]
+    return laid(array, ijk_to_ras, series.ijk_to_ras, LOADED_OFF)
 
 
 def _voxels(node, segment_id: str) -> int:

@@ -201,6 +201,14 @@ def test_stopped_while_it_writes(tmp_path, series, segments):
     assert not os.listdir(tmp_path / "out")
 
 
+def test_a_slice_of_the_series_is_not_overwritten(tmp_path, series, segments):
+    file = series.slices[0].file.rename(tmp_path / "series" / "a.dcm")
+    series = read_series(tmp_path / "series")
+    with pytest.raises(DicomError, match="slice of the series"):
+        export_seg(file, series, segments)
+    assert read_series(tmp_path / "series").shape_kji == STORED.shape
+
+
 def command(tmp_path, name, *arguments):
     return main([name, *map(str, arguments), "--source", str(tmp_path / "series")])
 

@@ -89,6 +89,14 @@ def test_fractions_of_another_maximum_and_deflated(tmp_path, series):
     np.testing.assert_allclose(filled(found), fractions, atol=1e-6)
 
 
+def test_voxels_of_no_segment_are_not_dropped(tmp_path, series):
+    made = by_highdicom(series, expected()[0])
+    made.SegmentSequence[0].SegmentNumber = 2
+    made.save_as(tmp_path / "seg.dcm")
+    with pytest.raises(VolumeError, match="damaged"):
+        read_seg(tmp_path / "seg.dcm", series)
+
+
 def test_positions_rounded_by_the_scanner(tmp_path):
     folder = tmp_path / "series"
     folder.mkdir()

@@ -39,13 +39,13 @@ class Database:
         return self.files.get(uid, "")
 
 
-def loaded(scene, folder, ijk_to_ras, moved=None):
+def loaded(scene, folder, ijk_to_ras, moved=None, shown=None):
     """A segmented volume as if loaded from the database, its series, and the database."""
     array = np.random.default_rng(0).integers(0, 400, SHAPE).astype(np.int16)
     array[6:12, 8:20, 8:20], array[14:18, 8:20, 8:20] = 600, 800
     series = read_series(write_volume(folder, array + 1024, ijk_to_ras))
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT")
-    node.SetIJKToRASMatrix(as_matrix(ijk_to_ras))
+    node.SetIJKToRASMatrix(as_matrix(ijk_to_ras if shown is None else shown))
     slicer.util.updateVolumeFromArray(node, array)
     node.CreateDefaultDisplayNodes()
     uids = [str(one.header.SOPInstanceUID) for one in series.slices]
@@ -118,12 +118,30 @@ def check_what_cannot_go_out_says_why(scene, folder):
         else:
             raise AssertionError("not refused")
     half = series_of([one.file for one in series.slices[:12]])
-    segments, placed = segments_on(half, session.node, node)
-    assert not segments and "outside the series" in placed.text and placed.remedy
-    node.SetIJKToRASMatrix(as_matrix(affine((1, 1, 2), origin=(0.4, 0, 0))))
     other = read_series(write_volume(_new(folder / "other"), np.zeros(SHAPE, int), affine((1, 1, 2.2))))
-    segments, placed = segments_on(other, session.node, node)
-    assert not placed.good and "geometry" in placed.text
+    for elsewhere in (half, other):
+        segments, placed = segments_on(elsewhere, session.node, node)
+        assert not segments and "not as it was loaded" in placed.text and placed.remedy
+    node.SetOrigin(3, 0, 0)  # 'Center volume' moves by whole voxels, too
+    assert "not as it was loaded" in segments_on(series, session.node, node)[1].text
+
+
+def check_voxels_beyond_the_volume_are_not_lost(scene, folder):
+    session, series, _ = loaded(scene, folder, GRIDS["straight"])
+    wide = np.zeros((SHAPE[0] + 2, *SHAPE[1:]), bool)
+    wide[:, 5:7, 5:7] = True
+    paint(session.node, list(session.keys)[0], wide, session)
+    segments, placed = segments_on(series, session.node, session.volume_node)
+    assert not segments and "8 voxels lie outside" in placed.text, placed
+
+
+def check_slicer_may_take_another_mean_of_rounded_slice_distances(scene, folder):
+    session, series, _ = loaded(scene, folder, affine((1, 1, 2)), shown=affine((1, 1, 2.01)))
+    for found, segment_id in zip(exported(session, series, folder), session.keys, strict=True):
+        whole = np.zeros(SHAPE, bool)
+        whole[found.box] = found.values
+        # The series runs the same way here.
+        np.testing.assert_array_equal(whole, in_node(session, segment_id))
 
 
 def _new(folder):
