@@ -56,9 +56,11 @@ class Exporter:
         from HiDiffRefineLib.scene.dicom_nodes import segments_on
 
         parameters, told = self.editor.parameters, self.editor.progress
+        # Held here: the scene may close meanwhile.
+        segmentation, volume = parameters.segmentation, parameters.volume
         told(0.0, _("Reading the series…"))
         series = yield from _in_thread(lambda progress: series_of(files), told)
-        segments, placed = segments_on(series, parameters.segmentation, parameters.volume)
+        segments, placed = segments_on(series, segmentation, volume)
         segments = fixed(segments, self.fixes)
         checks = yield from _in_thread(lambda progress: check_list(series, segments, encoding, placed), told)
         self.show("<br>".join(_line(check) for check in checks))

@@ -89,7 +89,8 @@ class Panel:
         steps = session.session.state if session is not None else None
         ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
-        ui.exportSection.enabled = bool(parameters and parameters.segmentation and not running)
+        there = bool(parameters and parameters.volume and parameters.segmentation)
+        ui.exportSection.enabled = there and not running
         ui.cancelButton.visible = ui.progressBar.visible = running
         if not running:
             self._progress(0.0, "")
