@@ -12,7 +12,6 @@ from HiDiffRefineLib.dicom.make import CREATOR, ENCODINGS
 from HiDiffRefineLib.dicom.masks import read_maps, read_masks
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import ConfigError, DicomError
-from HiDiffRefineLib.volumes.read import named
 from HiDiffRefineLib.volumes.write import check_destination
 
 DESCRIPTION = """\
@@ -52,8 +51,7 @@ def run(options) -> None:
     if encoding == "FRACTIONAL" and len(options.mask) > 1:
         raise ConfigError("Probabilities come from one file.", "Give one 4-D file.")
     labels = load_bundle(options.bundle).labels if options.bundle else ()
-    with named(options.source):
-        series = read_series(options.source, options.series)
+    series = read_series(options.source, options.series)
     if encoding == "FRACTIONAL":
         segments, placed = read_maps(options.mask[0], series, labels)
     else:

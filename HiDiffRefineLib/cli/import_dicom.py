@@ -7,7 +7,6 @@ from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import Segment, labelmap_of, overlapping
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import ConfigError, DicomError
-from HiDiffRefineLib.volumes.read import named
 from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
 
 # Where a probability makes a mask.
@@ -31,8 +30,7 @@ def run(options) -> None:
     """Writes the mask and says what is in it."""
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
     check_distinct([options.seg], [options.output])
-    with named(options.source):
-        series = read_series(options.source, options.series)
+    series = read_series(options.source, options.series)
     segments = [_mask(segment) for segment in read_seg(options.seg, series)]
     if options.segment is not None:
         segments = [_chosen(segments, options.segment)]
