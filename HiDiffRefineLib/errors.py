@@ -19,6 +19,10 @@ class VolumeError(HiDiffRefineError):
     """An image or labelmap that cannot be used."""
 
 
+class DicomError(HiDiffRefineError):
+    """A DICOM segmentation that cannot be written as it is, or read."""
+
+
 class BundleError(HiDiffRefineError):
     """A model bundle that is missing, damaged or wrong for the job."""
 

@@ -3,12 +3,15 @@
 import slicer
 from slicer.i18n import tr as _
 
+from HiDiffRefinePanel.exporter import Exporter
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
 
 STATUS_MS = 10_000
+# In the order of the menu.
+ENCODINGS = ("BINARY", "LABELMAP")
 PENS = ("positivePoint", "negativePoint", "positiveStroke", "negativeStroke")
 
 
@@ -24,6 +27,8 @@ class Panel:
         self.ui, self.logic, self.editor, self.jobs = ui, logic, logic.editor, logic.jobs
         self.setup = Setup(self.jobs)
         self.pens = Pens(ui.strokeEditor)
+        self.exporter = Exporter(self.editor, self.jobs)
+        self.exporter.show = self._show_checks
         self.shortcuts = Shortcuts(
             {
                 "Ctrl+Z": self.editor.undo,
@@ -96,6 +101,8 @@ class Panel:
         steps = session.session.state if session is not None else None
         ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
+        there = bool(parameters and parameters.volume and parameters.segmentation)
+        ui.exportSection.enabled = there and not running
         ui.cancelButton.visible = ui.progressBar.visible = running
         if not running:
             self._progress(0.0, "")
@@ -124,12 +131,14 @@ class Panel:
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),
             (ui.rejectButton, self.editor.undo),
+            (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),
         ):
             button.connect("clicked()", lambda act=act: self._guarded(act))
         for name in PENS:
             button = getattr(ui, f"{name}Button")
             button.connect("clicked(bool)", lambda on, name=name: self._on_pen(name, on))
+        ui.exportLabel.connect("linkActivated(QString)", self._on_fix)
         ui.brushSlider.connect("valueChanged(double)", lambda value: self.pens.set_diameter(value))
 
     def _guarded(self, act) -> None:
@@ -174,6 +183,7 @@ class Panel:
     def _on_input(self) -> None:
         """Another volume or segmentation."""
         self.editor.look()
+        self.exporter.fixes.clear()  # they were meant for what was there before
         self.refresh()
 
     def _on_model(self, index: int = 0) -> None:
@@ -189,6 +199,20 @@ class Panel:
     def _on_segment(self, index: int) -> None:
         self._guarded(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
         self._lift_pens()
+
+    def _export(self) -> None:
+        ui = self.ui
+        encoding = ENCODINGS[ui.encodingSelector.currentIndex]
+        self.exporter.start(ui.exportPath.currentPath, encoding, ui.databaseCheckBox.checked)
+
+    def _on_fix(self, fix: str) -> None:
+        """A remedy of the check list, by one click: it is applied, and the export goes on."""
+        self.exporter.fixes.add(fix)
+        self._guarded(self._export)
+
+    def _show_checks(self, text: str) -> None:
+        self.ui.exportLabel.text = text
+        self.ui.exportLabel.visible = bool(text)
 
     def _on_pen(self, name: str, on: bool) -> None:
         self._lift_pens()

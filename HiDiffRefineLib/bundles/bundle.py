@@ -140,4 +140,5 @@ def _label(entry: dict) -> Label:
         category=Code(*entry["category"]),
         type=Code(*entry["type"]),
         modifier=Code(*entry["modifier"]) if entry["modifier"] else None,
+        region=Code(*entry["region"]) if entry.get("region") else None,
     )

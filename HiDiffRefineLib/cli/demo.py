@@ -38,9 +38,9 @@ def demo(image: Path | None, name: str) -> None:
     """Segments and refines one image; writes prior, refined mask and a picture of both."""
     from HiDiffRefineLib.bundles import load_bundle
     from HiDiffRefineLib.cli.picture import save_picture
+    from HiDiffRefineLib.dicom.images import read_image
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
-    from HiDiffRefineLib.volumes.read import read_volume
     from HiDiffRefineLib.volumes.write import write_segmentation
 
     OUTPUT.mkdir(exist_ok=True)
@@ -49,7 +49,7 @@ def demo(image: Path | None, name: str) -> None:
         image, regions = template(), HIPPOCAMPI
     pipeline = Pipeline(load_bundle(name), choose_device())
     pipeline.check(None, ("segmentor", "refiner"))
-    volume = read_volume(image)
+    volume = read_image(image)
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
     masks = {}
     for what, prior_only in (("prior", True), ("refined", False)):

@@ -5,10 +5,19 @@ import os
 import sys
 
 from HiDiffRefineLib import __version__
-from HiDiffRefineLib.cli import bundles, calibrate, evaluate, refine, segment, train
+from HiDiffRefineLib.cli import (
+    bundles,
+    calibrate,
+    evaluate,
+    export_dicom,
+    import_dicom,
+    refine,
+    segment,
+    train,
+)
 from HiDiffRefineLib.errors import HiDiffRefineError
 
-COMMANDS = (bundles, segment, refine, evaluate, calibrate, train)
+COMMANDS = (bundles, segment, refine, export_dicom, import_dicom, evaluate, calibrate, train)
 
 
 def main(arguments: list[str] | None = None) -> int:

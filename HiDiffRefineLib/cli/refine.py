@@ -11,13 +11,16 @@ import numpy as np
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.cli.report import print_change, print_hints, warn_about_image
+from HiDiffRefineLib.dicom.images import read_image
 from HiDiffRefineLib.errors import ConfigError, HintError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
+from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
-from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
+from HiDiffRefineLib.volumes.provenance import made_here, tagged
+from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
 from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
 
@@ -39,7 +42,8 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "refine", help="correct a mask by clicks and scribbles", description=DESCRIPTION
     )
-    parser.add_argument("image", type=Path, help="NIfTI, NRRD or MHA file, or a folder with one DICOM series")
+    parser.add_argument("image", type=Path, help="NIfTI, NRRD or MHA file, or a folder of DICOM")
+    parser.add_argument("--series", help="number or description, where a DICOM folder holds several")
     parser.add_argument("mask", type=Path, help="labelmap or .seg.nrrd on the image's voxels, may be empty")
     parser.add_argument(
         "--hints", type=Path, nargs="+", required=True, metavar="FILE", help=".mrk.json, or painted labelmap"
@@ -68,7 +72,7 @@ def run(options) -> None:
     check_distinct([options.image, options.mask, *options.hints], [options.output])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     pipeline.check(options.steps, ["refiner"])
-    volume = read_volume(options.image)
+    volume = read_image(options.image, options.series)
     pipeline.check_modality(volume)
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
     mask, labels = read_mask(options.mask, volume)
@@ -77,6 +81,9 @@ def run(options) -> None:
     hints = [hint for path in options.hints for hint in read_hints(path, grid)]
     started = time.monotonic()
     corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
+    steps = options.steps or pipeline.refiner_bundle.settings["steps"]
+    made = made_here(bundle=pipeline.bundle.name, seed=SEED, steps=steps, hints=len(hints))
+    labels = [tagged(one, made) if one is label else one for one in labels]
     write_segmentation(options.output, corrected, volume.ijk_to_ras, labels)
     print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)
     print_hints(hints, corrected == label.value, grid)

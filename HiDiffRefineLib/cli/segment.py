@@ -16,7 +16,8 @@ from HiDiffRefineLib.inference.roi import RegionOfInterest
 def add_to(commands) -> None:
     """Adds this command to the parser."""
     parser = commands.add_parser("segment", help="segment and refine an image")
-    parser.add_argument("image", type=Path, help="NIfTI, NRRD or MHA file, or a folder with one DICOM series")
+    parser.add_argument("image", type=Path, help="NIfTI, NRRD or MHA file, or a folder of DICOM")
+    parser.add_argument("--series", help="number or description, where a DICOM folder holds several")
     parser.add_argument(
         "--bundle", required=True, help="name of a model bundle (see: bundles), or its folder"
     )
@@ -53,10 +54,11 @@ def region(text: str) -> RegionOfInterest:
 def run(options) -> None:
     """Segments an image and writes the result."""
     from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.dicom.images import read_image
     from HiDiffRefineLib.inference.compose import whole_probability
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
-    from HiDiffRefineLib.volumes.read import read_volume
+    from HiDiffRefineLib.volumes.provenance import made_here, tagged
     from HiDiffRefineLib.volumes.write import (
         PROBABILITY_EXTENSIONS,
         SEGMENTATION_EXTENSIONS,
@@ -70,14 +72,16 @@ def run(options) -> None:
     check_distinct([options.image], [options.output, options.probabilities])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     _check_networks(pipeline, options.steps, options.prior_only)
-    volume = read_volume(options.image)
+    volume = read_image(options.image, options.series)
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
     started = time.monotonic()
     with progress_bar() as progress:
         labelmap, maps = segment(
             pipeline, volume, options.roi, options.steps, options.seed, options.prior_only, progress
         )
-    labels = pipeline.bundle.labels
+    steps = 0 if options.prior_only else options.steps or pipeline.refiner_bundle.settings["steps"]
+    made = made_here(bundle=pipeline.bundle.name, seed=options.seed, steps=steps)
+    labels = [tagged(label, made) for label in pipeline.bundle.labels]
     whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]

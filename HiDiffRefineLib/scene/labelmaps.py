@@ -7,10 +7,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.boxes import Box
+from HiDiffRefineLib.geometry.lattice import laid
 from HiDiffRefineLib.scene.matrices import as_array, as_matrix
-
-# A labelmap less than a twentieth of a voxel beside the image's lattice lies on it: files round.
-LATTICE_TOLERANCE = 0.05
 
 
 def oriented_image(mask: np.ndarray, box: Box, ijk_to_ras: np.ndarray) -> slicer.vtkOrientedImageData:
@@ -52,8 +50,13 @@ def mask_of(
         return None
     extent = np.array(image.GetExtent()).reshape(3, 2)
     array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(np.ptp(extent, axis=1)[::-1] + 1)
-    lattice = _lattice(image, ijk_to_ras)
-    if lattice is None:
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    to_ras = as_array(matrix)
+    to_ras[:3, 3] += to_ras[:3, :3] @ extent[:, 0]
+    # Slicer loads a volume with left-handed axes the other way round than its segmentation.
+    found = laid(array, to_ras, ijk_to_ras)
+    if found is None:
         if not (array == value).any():
             return None  # what was saved empty has lost its geometry
         raise VolumeError(
@@ -61,14 +64,8 @@ def mask_of(
             "In the Segment Editor press the cube beside the volume ('Specify geometry'), choose this volume"
             " as source geometry and press OK.",
         )
-    turn, shift = lattice
-    # Axis n of the grid is axis source[n] of the image, perhaps backwards: Slicer loads a volume with
-    # left-handed axes the other way round than its segmentation.
-    source = np.abs(turn).argmax(1)
-    sign = turn[range(3), source]
-    ends = np.sort(sign[:, None] * extent[source] + shift[:, None], axis=1)
-    array = array.T.transpose(source)[tuple(slice(None, None, s) for s in sign)].T
-    starts, stops = ends[::-1, 0], ends[::-1, 1] + 1
+    array, starts = found
+    stops = starts + array.shape
     low = np.maximum(starts, [side.start for side in around])
     high = np.minimum(stops, [side.stop for side in around])
     if (low >= high).any():
@@ -95,25 +92,3 @@ def paste(part: np.ndarray, box: Box, found: tuple[Box, np.ndarray]) -> None:
             for origin in (box, found[0])
         )
         part[here] = found[1][there]
-
-
-def _lattice(
-    image: slicer.vtkOrientedImageData, ijk_to_ras: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """3×3 and (3,), int: indices ijk of the grid are the first times those of the image plus the second.
-
-    None if the voxels of both do not lie on one lattice.
-    """
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    to_grid = np.linalg.inv(ijk_to_ras) @ as_array(matrix)
-    rounded = np.round(to_grid)
-    size = np.abs(image.GetExtent()).max() + 1
-    difference = np.abs(to_grid - rounded)
-    # Small turns add up along the image.
-    if (
-        difference[:3, :3].max() * size + difference[:3, 3].max() > LATTICE_TOLERANCE
-        or not (np.abs(rounded[:3, :3]).sum(0) == 1).all()
-    ):
-        return None
-    return rounded[:3, :3].astype(int), rounded[:3, 3].astype(int)

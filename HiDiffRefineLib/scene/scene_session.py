@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 
 from HiDiffRefineLib.hints.hint import Hint
@@ -126,7 +127,7 @@ class SceneSession:
         with closing(self.session.segmenting(roi, progress)) as job:
             yield from job
         ids = show_segments(self)
-        work = self._showing_new(ids)
+        work = chain.from_iterable(showing(self, segment_id) for segment_id in ids)
         try:
             for _ in work:
                 yield None
@@ -246,12 +247,6 @@ class SceneSession:
         session.state.masked = lambda box: masked(self.editor_node, self.node, self.volume, box)
         with self.own_writes():
             nodes_of_hints.reopen(self.hint_nodes, self.volume_node, self.volume)
-
-    def _showing_new(self, ids: list[str]) -> Iterator[None]:
-        for segment_id in ids:
-            yield from showing(self, segment_id)
-            with self.own_writes():
-                segmentations.mark(self.node, segment_id, completed=False)
 
     def _show_step(self, step: AnyStep, native: Callable[[AnyStep], None]) -> bool:
         """Makes the nodes follow a step that the session went, back or forth."""

@@ -1,26 +1,24 @@
 """Segmentation nodes: made for a volume, and what their segments say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import slicer
+import vtk
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.boxes import Box, slabs, whole_box
 from HiDiffRefineLib.scene.labelmaps import mask_of, within
 from HiDiffRefineLib.scene.matrices import to_world
-from HiDiffRefineLib.volumes.labels import Label
-from HiDiffRefineLib.volumes.seg_nrrd import terminology_entry
+from HiDiffRefineLib.volumes.labels import TISSUE, Label
+from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE
+from HiDiffRefineLib.volumes.seg_nrrd import codes_in, terminology_entry
 from HiDiffRefineLib.volumes.volume import Volume
 
-# DICOM SEG: what the mask was made by. Without it, export would call it drawn by hand.
-ALGORITHM_TAGS = {
-    "DICOM.SegmentAlgorithmType": "SEMIAUTOMATIC",
-    "DICOM.SegmentAlgorithmName": "HiDiffRefine",
-}
 # At a time, in a few milliseconds: the user interface waits meanwhile.
 _READ_VOXELS = 8_000_000
-_BINARY_LABELMAP = "Binary labelmap"
+BINARY_LABELMAP = "Binary labelmap"
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
 
 
@@ -56,14 +54,33 @@ def add_segment(node, name: str, label: Label | None, segment_id: str = "") -> s
     return segment_id
 
 
-def mark(node, segment_id: str, completed: bool) -> None:
-    """Says in the segment, if it is still there, that it is in progress or completed, and how it was made."""
+def mark(node, segment_id: str, completed: bool, made: Mapping[str, str] | None = None) -> None:
+    """Says in the segment, if it is still there, that it is in progress or completed, and how it was made.
+
+    Args:
+        made: tags, as `provenance.made_here` gives them; None if that did not change.
+    """
     segment = node.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         return
-    for tag, value in ALGORITHM_TAGS.items():
+    for tag, value in (made or {}).items():
         segment.SetTag(tag, value)
     _Logic.SetSegmentStatus(segment, _Logic.Completed if completed else _Logic.InProgress)
+
+
+def label_of(node, segment_id: str, value: int) -> Label:
+    """What a segment says of itself; without a tag on how it was made, it was drawn by hand."""
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    tags = {TYPE: "MANUAL"}
+    for name in (segment.GetTerminologyEntryTagName(), TYPE, NAME, PARAMETERS):
+        text = vtk.mutable("")
+        if segment.GetTag(name, text):
+            tags[name] = str(text)
+    together = "".join(f"{name}:{text}|" for name, text in tags.items())
+    category, kind, modifier, region, region_modifier = codes_in(together)
+    color = tuple(round(255 * channel) for channel in segment.GetColor())
+    label = Label(value, segment.GetName(), color, category or TISSUE, kind or TISSUE, modifier, together)
+    return replace(label, region=region, region_modifier=region_modifier)
 
 
 def ijk_to_local(node, volume: Volume) -> np.ndarray:
@@ -82,8 +99,8 @@ def segment_mask(
     segment = node.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         return None
-    image = segment.GetRepresentation(_BINARY_LABELMAP)
-    if node.GetSegmentation().GetSourceRepresentationName() != _BINARY_LABELMAP:
+    image = segment.GetRepresentation(BINARY_LABELMAP)
+    if node.GetSegmentation().GetSourceRepresentationName() != BINARY_LABELMAP:
         raise VolumeError(
             f"'{segment.GetName()}' is a surface, not a labelmap.",
             "In the Segmentations module, under Representations, make 'Binary labelmap' the source.",
@@ -95,7 +112,7 @@ def segment_mask(
 def stamp(node, segment_id: str) -> tuple[int, int] | None:
     """Changes whenever a segment's voxels may have; None if there is no such segment, or nothing in it."""
     segment = node.GetSegmentation().GetSegment(segment_id)
-    image = segment.GetRepresentation(_BINARY_LABELMAP) if segment else None
+    image = segment.GetRepresentation(BINARY_LABELMAP) if segment else None
     return (image.GetMTime(), segment.GetLabelValue()) if image else None
 
 

@@ -9,6 +9,8 @@ from HiDiffRefineLib.geometry.boxes import Box, slabs, voxel_box
 from HiDiffRefineLib.hints.hint import Hint, bounds_ras
 from HiDiffRefineLib.scene import segmentation_nodes as segmentations
 from HiDiffRefineLib.scene.labelmaps import paste
+from HiDiffRefineLib.session.editing import SEED
+from HiDiffRefineLib.volumes.provenance import made_here
 
 if TYPE_CHECKING:
     from HiDiffRefineLib.scene.scene_session import SceneSession
@@ -46,11 +48,13 @@ def show_segments(scene: "SceneSession") -> list[str]:
 
 def showing(scene: "SceneSession", segment_id: str) -> Iterator[None]:
     """Makes the node show the session's mask of a segment, some slices at a time."""
-    name = scene.name_of(segment_id)
-    box = scene.session.state.layers[name].box
-    for slab in [] if box is None else slabs(box, WRITTEN_VOXELS):
+    layer = scene.session.state.layers[scene.name_of(segment_id)]
+    for slab in [] if layer.box is None else slabs(layer.box, WRITTEN_VOXELS):
         show_mask(scene, segment_id, slab)
         yield None
+    # What a crash or an undo brings back was made no less by this program.
+    if layer.label is not None or layer.told.refined:
+        mark_made(scene, segment_id)
 
 
 def show_mask(scene: "SceneSession", segment_id: str, box: Box) -> None:
@@ -64,6 +68,15 @@ def write(scene: "SceneSession", segment_id: str, box: Box, before: np.ndarray, 
     to_local = segmentations.ijk_to_local(scene.node, scene.volume)
     with scene.own_writes():
         scene.writer.write(segment_id, box, before, after, to_local)
+
+
+def mark_made(scene: "SceneSession", segment_id: str) -> None:
+    """Says in a segment that it is in progress, and how it came about, for whoever it is exported to."""
+    engine, layer = scene.session.engine, scene.session.state.layers[scene.name_of(segment_id)]
+    steps, hints = engine.refiner_bundle.settings["steps"], len(layer.told.hints)
+    made = made_here(bundle=engine.bundle.name, seed=SEED, steps=steps, hints=hints)
+    with scene.own_writes():
+        segmentations.mark(scene.node, segment_id, completed=False, made=made)
 
 
 class ShownEdit:
@@ -106,5 +119,4 @@ class ShownEdit:
         for hint in hints:
             box = voxel_box(self._scene.session.state.grid, bounds_ras(hint))
             show_mask(self._scene, self._segment_id, box)
-        with self._scene.own_writes():
-            segmentations.mark(self._scene.node, self._segment_id, completed=False)
+        mark_made(self._scene, self._segment_id)

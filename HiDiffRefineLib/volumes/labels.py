@@ -24,8 +24,10 @@ class Label:
         category: terminology category, for instance Anatomical Structure.
         type: terminology type, for instance Kidney.
         modifier: laterality or other modifier of the type, if any.
-        tags: of a segment read from a .seg.nrrd: 3D Slicer's own, which say more than the codes above
-            (region, status) and are written again word for word.
+        tags: of a segment read from a .seg.nrrd: 3D Slicer's own, which say more than the codes (status, how
+            it was made) and are written again word for word.
+        region: the part of the body that it lies in, if any.
+        region_modifier: laterality of the region, if any.
     """
 
     value: int
@@ -35,6 +37,8 @@ class Label:
     type: Code
     modifier: Code | None = None
     tags: str = ""
+    region: Code | None = None
+    region_modifier: Code | None = None
 
 
 # What 3D Slicer gives a segment that nobody has said more of.

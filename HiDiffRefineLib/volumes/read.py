@@ -1,4 +1,4 @@
-"""Volumes and labelmaps from NIfTI, NRRD, MetaImage and DICOM folders."""
+"""Volumes and labelmaps from NIfTI, NRRD and MetaImage files."""
 
 import gzip
 import math
@@ -22,7 +22,6 @@ from HiDiffRefineLib.volumes.checks import (
     segmentation,
     sheared,
 )
-from HiDiffRefineLib.volumes.dicom_folder import read_dicom_folder
 from HiDiffRefineLib.volumes.itk import affine_from_itk, native_messages_silenced
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in
@@ -36,16 +35,16 @@ def read_volume(path: str | os.PathLike) -> Volume:
     """Reads a grey image.
 
     Args:
-        path: a file with one of `EXTENSIONS`, or a folder that holds one DICOM series.
+        path: a file with one of `EXTENSIONS`; `dicom.images` reads DICOM too.
 
     Returns:
-        The volume, array (k, j, i). Stored integer types are kept; DICOM gives rescaled values (CT: HU).
+        The volume, array (k, j, i). Stored integer types are kept.
 
     Raises:
         VolumeError: the file is missing, damaged, a segmentation, or no 3-D grey image on a rectangular grid.
     """
     path = Path(path).absolute()
-    with _named(path):
+    with named(path):
         if path.name.lower().endswith(".seg.nrrd"):
             raise segmentation()
         volume = _read(path)
@@ -68,7 +67,7 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
         VolumeError: as for `read_volume`, or the values are not whole numbers from 0 to 65535.
     """
     path = Path(path).absolute()
-    with _named(path):
+    with named(path):
         volume = _read(path, thinnest=1)
         check_labels(volume.array)
     return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
@@ -91,8 +90,33 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
     return volume, [*labels, *map(nameless_label, sorted(unlisted))]
 
 
+def read_probabilities(path: str | os.PathLike) -> list[Volume]:
+    """The float32 maps (k, j, i) of a 4-D NIfTI file, one for each label in order, or the one of a 3-D file.
+
+    Raises:
+        VolumeError: the file is missing, damaged, no NIfTI, or holds values that are not numbers.
+    """
+    path = Path(path).absolute()
+    with named(path):
+        if not path.name.lower().endswith(_NIFTI):
+            raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
+        path.open("rb").close()
+        with native_messages_silenced():
+            try:
+                image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+            except RuntimeError as error:
+                raise _damaged() from error
+        direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:3, :3]
+        affine = affine_from_itk(image.GetOrigin()[:3], image.GetSpacing()[:3], direction)
+        array = sitk.GetArrayViewFromImage(image)
+        maps = array.copy().reshape(-1, *array.shape[-3:])
+        if not np.isfinite(maps).all():
+            raise not_numbers()
+    return [Volume(one, affine, title(path)) for one in maps]
+
+
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Puts the file's name in front of every refusal."""
     try:
         yield
@@ -117,24 +141,19 @@ def title(path: Path) -> str:
 def _read(path: Path, thinnest: int = 2) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
-    _check_permission(path)
-    if path.is_dir():
-        array, ijk_to_ras, modality = read_dicom_folder(path)
-        return Volume(array, ijk_to_ras, title(path), modality)
-    if not path.name.lower().endswith(EXTENSIONS):
-        raise VolumeError(
-            "This kind of file is not known.",
-            f"Use {', '.join(EXTENSIONS)}, or a folder that holds one DICOM series.",
-        )
+    if path.is_dir() or not path.name.lower().endswith(EXTENSIONS):
+        raise unknown()
+    path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     with _in_small_letters(path) as file, native_messages_silenced():
         return Volume(*_read_file(file, thinnest), title(path))
 
 
-def _check_permission(path: Path) -> None:
-    """Opens every file once: Python says why one can't be read, ITK and GDCM only that it can't."""
-    for file in path.iterdir() if path.is_dir() else [path]:
-        if file.is_file():
-            file.open("rb").close()
+def unknown() -> VolumeError:
+    """The refusal of a file of another kind."""
+    return VolumeError(
+        "This kind of file is not known.",
+        f"Use {', '.join(EXTENSIONS)}, or DICOM where an image is asked for.",
+    )
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def header_fields(labelmap: np.ndarray, labels: Sequence[Label]) -> dict[str, st
             "LabelValue": str(label.value),
             "Layer": "0",
             "Extent": " ".join(map(str, extent(labelmap == label.value))),
-            "Tags": label.tags or f"{_ENTRY}{terminology_entry(label)}|",
+            "Tags": tags_of(label),
         }
         fields.update({f"Segment{n}_{key}": value for key, value in segment.items()})
     return fields
@@ -53,8 +53,26 @@ def labels_in(fields: Mapping[str, str]) -> list[Label]:
         keys = ("Name", "LabelValue", "Color", "Tags")
         name, value, color, tags = (fields.get(f"Segment{n}_{key}", "") for key in keys)
         number = int(value) if value.isdecimal() else 1
-        labels.append(Label(number, name or f"Segment_{n + 1}", _color(color), *_codes(tags), tags))
+        category, kind, modifier, region, region_modifier = codes_in(tags)
+        labels.append(
+            Label(
+                number,
+                name or f"Segment_{n + 1}",
+                _color(color),
+                category or TISSUE,
+                kind or TISSUE,
+                modifier,
+                tags,
+                region,
+                region_modifier,
+            )
+        )
     return labels
+
+
+def tags_of(label: Label) -> str:
+    """The tags of a segment as Slicer writes them, Key:value|Key:value|."""
+    return label.tags or f"{_ENTRY}{terminology_entry(label)}|"
 
 
 def _color(text: str) -> tuple[int, int, int]:
@@ -65,19 +83,18 @@ def _color(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _codes(tags: str) -> tuple[Code, Code, Code | None]:
-    """Category, type and modifier of a segment's tags, such as TerminologyEntry:…~SCT^…^…~…|Other:…|."""
+def codes_in(tags: str) -> tuple[Code | None, ...]:
+    """Category, type, modifier, region and region's modifier: TerminologyEntry:…~SCT^…^…~…|Other:…|."""
     entry = next((tag for tag in tags.split("|") if tag.startswith(_ENTRY)), "")
-    triplets = [part.split("^") for part in entry.split("~")[1:4]]
-    codes = [Code(*triplet) if len(triplet) == 3 and all(triplet) else None for triplet in triplets]
-    category, kind, modifier = [*codes, None, None, None][:3]
-    return category or TISSUE, kind or TISSUE, modifier
+    parts = [*entry.split("~"), *[""] * 7]
+    triplets = [part.split("^") for part in (*parts[1:4], *parts[5:7])]
+    return tuple(Code(*triplet) if len(triplet) == 3 and all(triplet) else None for triplet in triplets)
 
 
 def terminology_entry(label: Label) -> str:
     """Slicer's serialised form: list ~ category ~ type ~ modifier ~ list ~ region ~ region modifier."""
     parts = [TYPE_CONTEXT, *map(_triplet, (label.category, label.type, label.modifier))]
-    return "~".join([*parts, REGION_CONTEXT, _triplet(None), _triplet(None)])
+    return "~".join([*parts, REGION_CONTEXT, *map(_triplet, (label.region, label.region_modifier))])
 
 
 def _triplet(code: Code | None) -> str:

@@ -1,9 +1,10 @@
 """A scalar volume: an array with the affine that places it in the patient."""
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
+
+from HiDiffRefineLib.geometry.lattice import laid
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,11 @@ class Volume:
         return same_shape and np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=1e-3)
 
 
-# Share of a voxel by which two grids of the same voxels may differ, for rounding in files.
-ROUNDING = 0.05
-
-
 def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     """A mask on the grid of a volume, where its voxels are voxels of it; None where they are not.
 
     3D Slicer saves a segmentation cropped to its segments: the same voxels in the same places, but fewer.
-    Of an empty one it saves a single voxel of no meaning.
+    Of an empty one it saves a single voxel of no meaning. Other programs flip axes or swap them.
 
     Returns:
         labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where that reaches out.
@@ -53,15 +50,12 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     result = np.zeros(volume.array.shape, mask.array.dtype)
     if mask.array.size == 1 and not mask.array.any():
         return result
-    ijk_to_ijk = np.linalg.inv(volume.ijk_to_ras) @ mask.ijk_to_ras
-    offset = np.rint(ijk_to_ijk[:3, 3]).astype(int)
-    corners = np.array([*product(*((0, n - 1) for n in mask.array.shape[::-1]))])
-    there = corners @ ijk_to_ijk[:3, :3].T + ijk_to_ijk[:3, 3]
-    if np.abs(there - corners - offset).max() > ROUNDING:
+    found = laid(mask.array, mask.ijk_to_ras, volume.ijk_to_ras)
+    if found is None:
         return None
-    first = offset[::-1]
-    last = first + mask.array.shape
+    array, first = found
+    last = first + array.shape
     if (first < 0).any() or (last > volume.array.shape).any():
         return None
-    result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = mask.array
+    result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = array
     return result

@@ -75,6 +75,21 @@ class _App:
         pass
 
 
+class DICOMDatabase:
+    """slicer.dicomDatabase, of files in a dictionary."""
+
+    def __init__(self):
+        self.files: dict[str, str] = {}
+
+    def fileForInstance(self, uid):  # noqa: N802
+        return self.files.get(uid, "")
+
+    def insert(self, path):
+        import pydicom
+
+        self.files[pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID] = path
+
+
 class Harness:
     """A running module.
 
@@ -146,6 +161,7 @@ def running_module(size=(420, 760)):
     with application_scene() as scene, tempfile.TemporaryDirectory() as folder:
         slicer.mrmlScene, slicer.app = scene, _App(scene, folder)
         slicer.modules = types.SimpleNamespace()
+        slicer.dicomDatabase = DICOMDatabase()
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetSingletonTag("default")
         scene.AddNode(crosshair)

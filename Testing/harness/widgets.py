@@ -6,7 +6,7 @@ finds the same names in Slicer.
 
 from PySide6.QtCore import Property, QRect, Qt, Signal, Slot
 from PySide6.QtGui import QPainter
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QSlider, QWidget
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QSlider, QWidget
 
 HEADER = 26
 
@@ -129,6 +129,22 @@ class ctkSliderWidget(QWidget):
     suffix = Property(str, lambda self: self._box.suffix, lambda self, v: self._box.setSuffix(v))
 
 
+class ctkPathLineEdit(QWidget):
+    """A line for a path, without its menu and its history."""
+
+    currentPathChanged = Signal(str)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._line = QLineEdit(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line)
+        self._line.textChanged.connect(self.currentPathChanged.emit)
+
+    currentPath = Property(str, lambda self: self._line.text, lambda self, v: self._line.setText(v))
+
+
 class _Paint:
     def setCommonParameter(self, name, value):
         setattr(self, name, value)
@@ -160,4 +176,11 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._nodes["segment"] = segment_id
 
 
-STAND_INS = (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, ctkSliderWidget, qMRMLSegmentEditorWidget)
+STAND_INS = (
+    qMRMLWidget,
+    ctkCollapsibleButton,
+    qMRMLNodeComboBox,
+    ctkSliderWidget,
+    ctkPathLineEdit,
+    qMRMLSegmentEditorWidget,
+)

@@ -6,10 +6,10 @@ import SimpleITK as sitk
 import torch
 
 from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.dicom.images import read_image
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample_labelmap
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
-from HiDiffRefineLib.volumes.read import read_volume
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def answer(upper_abdomen, tmp_path_factory):
     pipeline = Pipeline(load_bundle("abdomen-ct"), torch.device("cpu"))
     folder = tmp_path_factory.mktemp("guises")
     sitk.WriteImage(upper_abdomen, str(folder / "gray.nii.gz"))
-    native = read_volume(folder / "gray.nii.gz")
+    native = read_image(folder / "gray.nii.gz")
     native = Grid(native.array.shape, native.ijk_to_ras)
 
     def of(path):
-        volume = read_volume(path)
+        volume = read_image(path)
         labelmap, _ = segment(pipeline, volume)
         return resample_labelmap(labelmap, volume.ijk_to_ras, native)
 

@@ -59,6 +59,13 @@ def test_the_application_has_what_is_asked_of_it():
             assert bool(call) != (name in properties), f"{file.name}: slicer.app.{name}"
 
 
+def test_the_database_has_no_name_that_slicer_lacks():
+    tree = ast.parse((REPOSITORY / "Testing/harness/application.py").read_text(encoding="utf-8"))
+    (database,) = [node for node in tree.body if getattr(node, "name", "") == "DICOMDatabase"]
+    names = {part.name for part in database.body if isinstance(part, ast.FunctionDef)} - {"__init__"}
+    assert names <= names_of("ctkDICOMDatabase")
+
+
 def test_widgets_of_the_ui_file_have_the_properties_it_sets():
     for widget in UI.iter("widget"):
         kind = widget.get("class")
@@ -99,7 +106,7 @@ def test_nothing_but_slicer_numpy_and_the_standard_library_is_imported_at_file_s
         "os",
         "pathlib",
     }
-    allowed |= {"subprocess", "sys", "tempfile", "time"}
+    allowed |= {"subprocess", "sys", "tempfile", "threading", "time"}
     for file in PYTHON:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -1,0 +1,85 @@
+"""Masks and probabilities from files, laid on the grid of a series."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from HiDiffRefineLib.dicom.checks import Check
+from HiDiffRefineLib.dicom.segments import Segment, segments_of
+from HiDiffRefineLib.dicom.series import Series
+from HiDiffRefineLib.errors import DicomError
+from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.read import read_probabilities, read_segmentation
+from HiDiffRefineLib.volumes.volume import Volume, laid_on
+
+GEOMETRY = Check("The segmentation has the geometry of the series.", True)
+
+
+def read_masks(
+    paths: Sequence[Path], series: Series, named: Sequence[Label] = ()
+) -> tuple[list[Segment], Check]:
+    """The segments of labelmap files, and what there is to say of their geometry.
+
+    Args:
+        paths: each file's segments follow those of the one before, and may overlap them.
+        named: labels for the values of files that name none, as those of the model that made them.
+    """
+    segments: list[Segment] = []
+    for path in paths:
+        mask, labels = read_segmentation(path)
+        labelmap = laid_on(_grid(series), mask)
+        if labelmap is None:
+            return [], _elsewhere(path)
+        by_value = {label.value: label for label in named}
+        labels = [label if label.tags else by_value.get(label.value, label) for label in labels]
+        segments += segments_of(labelmap, labels)
+    return _renumbered(segments), GEOMETRY
+
+
+def read_maps(path: Path, series: Series, named: Sequence[Label] = ()) -> tuple[list[Segment], Check]:
+    """Probabilities of a 4-D (or one 3-D) NIfTI file as segments, and what there is to say of their geometry.
+
+    Args:
+        named: a label for each map, in their order.
+
+    Raises:
+        DicomError: another number of maps than labels.
+    """
+    maps = read_probabilities(path)
+    labels = named or [nameless_label(n) for n in range(1, len(maps) + 1)]
+    if len(labels) != len(maps):
+        raise DicomError(
+            f"{path.name} holds {len(maps)} maps, but the model has {len(labels)} labels.",
+            "Name the model that made the maps (--bundle).",
+        )
+    laid = [laid_on(_grid(series), one) for one in maps]
+    if any(one is None for one in laid):
+        return [], _elsewhere(path)
+    whole = tuple(slice(0, n) for n in series.shape_kji)
+    return [Segment(*pair) for pair in zip(labels, [whole] * len(maps), laid, strict=True)], GEOMETRY
+
+
+def _grid(series: Series) -> Volume:
+    return Volume(np.broadcast_to(np.uint8(0), series.shape_kji), series.ijk_to_ras)
+
+
+def _elsewhere(path: Path) -> Check:
+    return Check(
+        f"{path.name} has another geometry than the series.",
+        False,
+        "Resample it onto the series; in 3D Slicer, export the segmentation as a labelmap with the series as"
+        " its reference volume.",
+    )
+
+
+def _renumbered(segments: Sequence[Segment]) -> list[Segment]:
+    """Values that two files share are given away once."""
+    used: set[int] = set()
+    result = []
+    for segment in segments:
+        value = segment.label.value if segment.label.value not in used else max(used) + 1
+        used.add(value)
+        result.append(replace(segment, label=replace(segment.label, value=value)))
+    return result

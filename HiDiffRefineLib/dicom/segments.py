@@ -1,0 +1,60 @@
+"""Segments on their way in or out: what each is, and its voxels in a box of the image's grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import find_objects
+
+from HiDiffRefineLib.volumes.labels import Label
+
+Box = tuple[slice, slice, slice]
+NOWHERE = (slice(0, 0),) * 3
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment. Segments may overlap.
+
+    Args:
+        label: its value is the segment's number.
+        box: slices (k, j, i) of the image's grid.
+        values: (k, j, i) of the box: a mask (bool), or a probability from 0 to 1 (float32).
+    """
+
+    label: Label
+    box: Box
+    values: np.ndarray
+
+    @property
+    def empty(self) -> bool:
+        """Whether no voxel is in it, or none with a probability."""
+        return not self.values.any()
+
+
+def segments_of(labelmap: np.ndarray, labels: Sequence[Label]) -> list[Segment]:
+    """The segments of a labelmap (k, j, i), one for each label, the empty ones too."""
+    boxes = find_objects(labelmap, max((label.value for label in labels), default=0))
+    found = [(label, boxes[label.value - 1] or NOWHERE) for label in labels]
+    return [Segment(label, box, labelmap[box] == label.value) for label, box in found]
+
+
+def overlapping(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> tuple[str, str] | None:
+    """The names of two segments that share a voxel; None if all lie apart."""
+    numbers = np.zeros(shape_kji, np.min_scalar_type(len(segments)))
+    for number, segment in enumerate(segments, 1):
+        mask = segment.values > 0
+        taken = numbers[segment.box][mask]
+        if taken.any():
+            return segments[taken[taken > 0][0] - 1].label.name, segment.label.name
+        numbers[segment.box][mask] = number
+    return None
+
+
+def labelmap_of(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> np.ndarray:
+    """Their labels' values (k, j, i); where they overlap, the later one's."""
+    highest = max((segment.label.value for segment in segments), default=0)
+    labelmap = np.zeros(shape_kji, np.min_scalar_type(highest))
+    for segment in segments:
+        labelmap[segment.box][segment.values > 0] = segment.label.value
+    return labelmap

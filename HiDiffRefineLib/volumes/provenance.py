@@ -1,0 +1,33 @@
+"""How a segment was made, in tags that 3D Slicer keeps with it and that go out with DICOM."""
+
+from dataclasses import replace
+
+from HiDiffRefineLib import __version__
+from HiDiffRefineLib.volumes.labels import Label
+from HiDiffRefineLib.volumes.seg_nrrd import tags_of
+
+TYPE, NAME = "DICOM.SegmentAlgorithmType", "DICOM.SegmentAlgorithmName"
+# Of our own: what Slicer's exporter has no tag for.
+PARAMETERS = "HiDiffRefine.Parameters"
+OUR_NAME = "HiDiffRefine"
+
+
+def made_here(**parameters: object) -> dict[str, str]:
+    """The tags of a segment that this program made, with what it took: bundle, seed, steps, hints.
+
+    Without the first two Slicer's own exporter would call it drawn by hand.
+    """
+    note = "; ".join(f"{name}={value}" for name, value in parameters.items())
+    return {TYPE: "SEMIAUTOMATIC", NAME: f"{OUR_NAME} {__version__}", PARAMETERS: note}
+
+
+def tags_in(text: str) -> dict[str, str]:
+    """Tags by their keys, from Key:value|Key:value|."""
+    pairs = (tag.partition(":") for tag in text.split("|") if ":" in tag)
+    return {key: value for key, _, value in pairs}
+
+
+def tagged(label: Label, tags: dict[str, str]) -> Label:
+    """A label with some tags set, the others as they were."""
+    together = tags_in(tags_of(label)) | tags
+    return replace(label, tags="".join(f"{key}:{value}|" for key, value in together.items()))

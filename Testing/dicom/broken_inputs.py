@@ -1,0 +1,189 @@
+"""A thousand damaged DICOM files: broken_inputs.py COUNT FOLDER. Prints, as JSON, what each came to.
+
+A program of its own: were one of them to crash it, pytest would tell. An alarm ends what hangs, and memory
+is limited to what a laptop has left. Seconds are the processor's: others may be at work on it.
+"""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import struct
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.data import get_testdata_file
+from pydicom.uid import RLELossless
+
+from HiDiffRefineLib.dicom.export import export_seg
+from HiDiffRefineLib.dicom.images import read_image
+from HiDiffRefineLib.dicom.make import ENCODINGS
+from HiDiffRefineLib.dicom.pixels import read_voxels
+from HiDiffRefineLib.dicom.read_seg import read_seg
+from HiDiffRefineLib.dicom.segments import Segment, segments_of
+from HiDiffRefineLib.dicom.series import read_series
+from HiDiffRefineLib.errors import HiDiffRefineError
+from Testing.dicom.made_up import STORED, enhanced, write_series
+from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
+
+MEMORY = 3 * 2**30
+SECONDS = 20
+VRS = [
+    name.encode()
+    for name in [
+        "AE",
+        "AT",
+        "CS",
+        "DS",
+        "FD",
+        "IS",
+        "LO",
+        "OB",
+        "OW",
+        "PN",
+        "SQ",
+        "UI",
+        "UL",
+        "UN",
+        "US",
+        "??",
+    ]
+]
+SIZES = [0, 1, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFFE]
+
+
+def main(count: int, folder: Path) -> dict:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGALRM, _too_long)
+    subjects = _subjects(folder)
+    outcomes, faults, slowest = Counter(), [], (0.0, "")
+    for seed in range(count):
+        random = np.random.default_rng(seed)
+        name = list(subjects)[seed % len(subjects)]
+        files, action = subjects[name]
+        victim = files[random.integers(len(files))]
+        content = victim.read_bytes()
+        victim.write_bytes(_damaged(content, random))
+        started = time.process_time()
+        signal.alarm(SECONDS)
+        try:
+            action()
+            outcomes[f"{name}: read"] += 1
+        except HiDiffRefineError as error:
+            outcomes[f"{name}: refused"] += 1
+            if not error.remedy:
+                faults.append(f"{name} {seed}: no remedy: {error}")
+        except BaseException as error:
+            faults.append(f"{name} {seed}: {type(error).__name__}: {error}")
+        signal.alarm(0)
+        slowest = max(slowest, (round(time.process_time() - started, 2), f"{name} {seed}"))
+        left = [file.name for file in (folder / "out").iterdir()]
+        if left not in ([], ["out.dcm"]):
+            faults.append(f"{name} {seed}: left {left}")
+        if left == ["out.dcm"]:
+            (folder / "out" / "out.dcm").unlink()
+        victim.write_bytes(content)
+    return {"outcomes": outcomes, "faults": faults, "slowest_s": slowest}
+
+
+def _too_long(*_):
+    raise TimeoutError(f"longer than {SECONDS} s")
+
+
+def _damaged(content: bytes, random: np.random.Generator) -> bytes:
+    """Cut, flipped, of another VR, of an absurd size, a block doubled or blank; sometimes all at once."""
+    data = bytearray(content)
+    for _ in range(random.integers(1, 4)):
+        at = int(random.integers(len(data)))
+        match random.integers(6):
+            case 0:
+                del data[max(at, 1) :]
+            case 1:
+                for n in random.integers(len(data), size=random.integers(1, 30)):
+                    data[n] ^= int(random.integers(1, 256))
+            case 2:
+                places = [n for n in range(132, len(data) - 1) if bytes(data[n : n + 2]) in VRS]
+                if places:
+                    at = places[random.integers(len(places))]
+                    data[at : at + 2] = VRS[random.integers(len(VRS))]
+            case 3:
+                size = struct.pack("<I", SIZES[random.integers(len(SIZES))])
+                data[at : at + 4] = size[: len(data[at : at + 4])]
+            case 4:
+                data[at:at] = data[at : at + int(random.integers(1, 200))]
+            case 5:
+                data[at : at + 50] = bytes(len(data[at : at + 50]))
+        if len(data) < 2:
+            break
+    for keyword in (b"\x28\0\x10\0US\2\0", b"\x28\0\x11\0US\2\0", b"\x28\0\0\1US\2\0"):
+        at = data.find(keyword)  # rows, columns, bits: the sizes that memory is asked for by
+        if at >= 0 and random.random() < 0.05:
+            data[at + 8 : at + 10] = struct.pack("<H", int(random.choice([0, 1, 7, 0xFFFF, 0x7FFF])))
+    return bytes(data)
+
+
+def _subjects(folder: Path) -> dict:
+    """By name: files of which one is damaged, and what is then done with them."""
+    for name in ("plain", "rle", "single", "enhanced", "seg", "out", "source"):
+        (folder / name).mkdir()
+    plain = sorted(write_series(folder / "plain").iterdir())
+    rle = sorted(write_series(folder / "rle", PixelRepresentation=0).iterdir())
+    for file in rle:
+        header = pydicom.dcmread(file)
+        header.compress(RLELossless)
+        header.save_as(file)
+    several = folder / "enhanced" / "enhanced.dcm"
+    enhanced(write_series(folder / "single")).save_as(several, enforce_file_format=True)
+    shutil.rmtree(folder / "single")
+    jpeg = []
+    for guise in ("jp2klossless", "jpeg_ls_lossless"):
+        (folder / guise).mkdir()
+        jpeg.append(folder / guise / "a.dcm")
+        shutil.copy(get_testdata_file(f"MR_small_{guise}.dcm"), jpeg[-1])
+    series = read_series(write_series(folder / "source"))
+    labelmap = np.zeros(STORED.shape, np.uint8)
+    labelmap[1:3, 1:3, 2:4], labelmap[4, 0, 0] = SPLEEN.value, LEFT_KIDNEY.value
+    segments = segments_of(labelmap, [SPLEEN, LEFT_KIDNEY])
+    segs = []
+    for encoding in ENCODINGS:
+        given = segments
+        if encoding == "FRACTIONAL":
+            given = [Segment(s.label, s.box, s.values * np.float32(0.5)) for s in segments]
+        segs.append(folder / "seg" / f"{encoding}.dcm")
+        export_seg(segs[-1], series, given, encoding)
+
+    def image(path):
+        return lambda: read_image(path)
+
+    def source(path):
+        def export():
+            found = read_series(path)
+            part = tuple(slice(0, min(2, n)) for n in found.shape_kji)
+            mask = np.ones([s.stop for s in part], bool)
+            export_seg(folder / "out" / "out.dcm", found, [Segment(SPLEEN, part, mask)])
+
+        return export
+
+    found = {
+        "slice": (plain, image(folder / "plain")),
+        "slice of RLE": (rle, image(folder / "rle")),
+        "multi-frame": ([several], image(several)),
+        "source of an export": (plain, source(folder / "plain")),
+        "multi-frame source": ([several], source(several)),
+        "JPEG 2000": (jpeg[:1], lambda: read_voxels(read_series(jpeg[0]))),
+        "JPEG-LS": (jpeg[1:], lambda: read_voxels(read_series(jpeg[1]))),
+    }
+    for encoding, file in zip(ENCODINGS, segs, strict=True):
+        found[f"SEG {encoding}"] = ([file], lambda file=file: read_seg(file, series))
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]), Path(sys.argv[2]))))
+    sys.stdout.flush()
+    os._exit(0)
