@@ -60,7 +60,7 @@ class Exporter:
         segmentation, volume = parameters.segmentation, parameters.volume
         told(0.0, _("Reading the series…"))
         series = yield from _in_thread(lambda progress: series_of(files), told)
-        segments, placed = segments_on(series, segmentation, volume)
+        segments, placed = yield from segments_on(series, segmentation, volume)
         segments = fixed(segments, self.fixes)
         checks = yield from _in_thread(lambda progress: check_list(series, segments, encoding, placed), told)
         self.show("<br>".join(_line(check) for check in checks))

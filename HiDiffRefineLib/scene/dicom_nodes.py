@@ -1,5 +1,6 @@
 """From nodes to DICOM: the files that a volume came from, and the segments on the grid of their series."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,12 @@ def source_files(volume_node, database) -> list[Path]:
     return files
 
 
-def segments_on(series: Series, segmentation_node, volume_node) -> tuple[list[Segment], Check]:
+def segments_on(
+    series: Series, segmentation_node, volume_node
+) -> Generator[None, None, tuple[list[Segment], Check]]:
     """The segments of a node on the grid of a series, and what there is to say of their geometry.
+
+    None comes after each segment: the user interface may look at its user meanwhile.
 
     Args:
         volume_node: what was loaded from the series. Whatever moves it in the scene moves the patient along.
@@ -82,6 +87,7 @@ def segments_on(series: Series, segmentation_node, volume_node) -> tuple[list[Se
         else:
             box, mask = nothing  # the box is not one of the series' grid
         segments.append(Segment(label, box, mask))
+        yield
     return segments, GEOMETRY
 
 

@@ -10,6 +10,7 @@ from HiDiffRefineLib.dicom.series import read_series, series_of
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.scene.dicom_nodes import segments_on, source_files
 from HiDiffRefineLib.scene.matrices import as_matrix
+from HiDiffRefineLib.session.examining import run
 from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE, tags_in
 from Testing.dicom.made_up import write_volume
 from Testing.scene.application import application_scene
@@ -56,7 +57,7 @@ def loaded(scene, folder, ijk_to_ras, moved=None, shown=None):
 
 
 def exported(session, series, folder, encoding="BINARY"):
-    segments, placed = segments_on(series, session.node, session.volume_node)
+    segments, placed = run(segments_on(series, session.node, session.volume_node))
     assert placed.good
     export_seg(folder / "out.dcm", series, segments, encoding)
     return read_seg(folder / "out.dcm", series)
@@ -84,7 +85,9 @@ def check_how_a_segment_was_made_goes_along(scene, folder):
     click_and_refine(session, (8, 22, 14))
     session.add_segment("by hand")
     paint(session.node, session.selected, cube(2, 2, 2), session)
-    tags = [tags_in(found.label.tags) for found in segments_on(series, session.node, session.volume_node)[0]]
+    tags = [
+        tags_in(found.label.tags) for found in run(segments_on(series, session.node, session.volume_node))[0]
+    ]
     assert tags[0][TYPE] == "SEMIAUTOMATIC" and tags[0][NAME].startswith("HiDiffRefine ")
     assert tags[0][PARAMETERS].startswith("bundle=hippocampus-mr; seed=0; steps=")
     assert tags[0][PARAMETERS].endswith("hints=1") and tags[1][PARAMETERS].endswith("hints=0")
@@ -94,11 +97,11 @@ def check_how_a_segment_was_made_goes_along(scene, folder):
 def check_overlapping_and_empty_segments(scene, folder):
     session, series, _ = loaded(scene, folder, GRIDS["straight"])
     paint(session.node, list(session.keys)[1], cube(7, 9, 9), session)
-    segments, _ = segments_on(series, session.node, session.volume_node)
+    segments, _ = run(segments_on(series, session.node, session.volume_node))
     assert (segments[0].values[1:4, 1:4, 1:4]).all() and segments[1].box[0].start == 7
     exported(session, series, folder)
     session.add_segment("nothing")
-    assert segments_on(series, session.node, session.volume_node)[0][2].empty
+    assert run(segments_on(series, session.node, session.volume_node))[0][2].empty
 
 
 def check_what_cannot_go_out_says_why(scene, folder):
@@ -120,10 +123,10 @@ def check_what_cannot_go_out_says_why(scene, folder):
     half = series_of([one.file for one in series.slices[:12]])
     other = read_series(write_volume(_new(folder / "other"), np.zeros(SHAPE, int), affine((1, 1, 2.2))))
     for elsewhere in (half, other):
-        segments, placed = segments_on(elsewhere, session.node, node)
+        segments, placed = run(segments_on(elsewhere, session.node, node))
         assert not segments and "not as it was loaded" in placed.text and placed.remedy
     node.SetOrigin(3, 0, 0)  # 'Center volume' moves by whole voxels, too
-    assert "not as it was loaded" in segments_on(series, session.node, node)[1].text
+    assert "not as it was loaded" in run(segments_on(series, session.node, node))[1].text
 
 
 def check_voxels_beyond_the_volume_are_not_lost(scene, folder):
@@ -131,7 +134,7 @@ def check_voxels_beyond_the_volume_are_not_lost(scene, folder):
     wide = np.zeros((SHAPE[0] + 2, *SHAPE[1:]), bool)
     wide[:, 5:7, 5:7] = True
     paint(session.node, list(session.keys)[0], wide, session)
-    segments, placed = segments_on(series, session.node, session.volume_node)
+    segments, placed = run(segments_on(series, session.node, session.volume_node))
     assert not segments and "8 voxels lie outside" in placed.text, placed
 
 
