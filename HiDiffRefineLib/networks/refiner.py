@@ -18,13 +18,9 @@ from HiDiffRefineLib.networks.step_embedding import step_embedding
 # Channels of the condition, all in 0…1: image, prior, the other segments' probability (this one may begin
 # where they end), current mask, then hints (positive and negative clicks, positive and negative scribbles).
 CONDITION_CHANNELS = 8
-# Of the four scales, each relative to the one before. Both parts begin at half the in-plane resolution: at
-# the full one, convolutions of few channels took most of the time, at 2 % of what a GPU can do.
-STRIDES = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+STRIDES = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
 # Every side of an input must be a multiple of this, (k, j, i).
-DIVISOR_KJI = (8, 16, 16)
-# Channels at full resolution, where the answer is smoothed over the voxels of a patch.
-FINE = 8
+DIVISOR_KJI = (4, 8, 8)
 # Prior logits saturate here (p = .001 … .999): a confident wrong prior stays within the network's reach.
 PRIOR_MARGIN = 0.001
 
@@ -59,22 +55,26 @@ class ResidualBlock(nn.Module):
 
 
 class ConditionEncoder(nn.Module):
-    """(B, CONDITION_CHANNELS, k, j, i) → features at strides (1,2,2), (2,4,4), (4,8,8) and (8,16,16)."""
+    """(B, CONDITION_CHANNELS, k, j, i) → features at strides 1, (1,2,2), (2,4,4) and (4,8,8)."""
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]):
         super().__init__()
-        wider = zip([CONDITION_CHANNELS, *channels[:-1]], channels, STRIDES, strict=True)
-        self.downs = nn.ModuleList(_down(a, b, s) for a, b, s in wider)
+        self.stem = nn.Conv3d(CONDITION_CHANNELS, channels[0], 3, padding=1)
+        self.downs = nn.ModuleList(
+            _down(a, b, s) for a, b, s in zip(channels[:-1], channels[1:], STRIDES, strict=True)
+        )
         self.levels = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
             for c, n in zip(channels, blocks, strict=True)
         )
 
     def forward(self, condition: torch.Tensor) -> list[torch.Tensor]:
-        features = [condition]
-        for down, block in zip(self.downs, self.levels, strict=True):
-            features.append(block(down(features[-1])))
-        return features[1:]
+        x = self.stem(condition)
+        features = []
+        for level, block in enumerate(self.levels):
+            x = block(x if level == 0 else self.downs[level - 1](x))
+            features.append(x)
+        return features
 
 
 class Denoiser(nn.Module):
@@ -93,20 +93,16 @@ class Denoiser(nn.Module):
         self.embedding = nn.Sequential(
             nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        self.down0, self.down1 = _down(2, c0, STRIDES[0]), _down(c0, c1, STRIDES[1])
-        self.down2, self.down3 = _down(c1, c2, STRIDES[2]), _down(c2, c3, STRIDES[3])
-        self.join0, self.join1, self.join2 = (
-            nn.Conv3d(c + e, c, 1) for c, e in zip(channels[:3], encoded[:3], strict=True)
-        )
-        self.block0, self.block1, self.block2, self.block3 = (ResidualBlock(c, embedding) for c in channels)
+        self.stem, self.join0 = _down(2, c1, STRIDES[0]), nn.Conv3d(2 + encoded[0], c0, 1)
+        self.join1, self.join2 = nn.Conv3d(c1 + encoded[1], c1, 1), nn.Conv3d(c2 + encoded[2], c2, 1)
+        self.block1, self.block2 = ResidualBlock(c1, embedding), ResidualBlock(c2, embedding)
+        self.down2, self.down3 = _down(c1, c2, STRIDES[1]), _down(c2, c3, STRIDES[2])
         self.exchange = CrossTransformer(c3, heads, embedding)
+        self.block3 = ResidualBlock(c3, embedding)
         self.up2, self.up1, self.up0 = nn.Conv3d(c3, c2, 1), nn.Conv3d(c2, c1, 1), nn.Conv3d(c1, c0, 1)
-        self.decode2, self.decode1, self.decode0 = (ResidualBlock(c, embedding) for c in (c2, c1, c0))
-        self.spread = nn.ConvTranspose3d(c0, FINE, STRIDES[0], stride=STRIDES[0])
-        # One group: with a group a channel, how much a channel says of the whole region would be lost.
-        self.norm = nn.GroupNorm(1, FINE)
-        self.smooth = nn.Conv3d(FINE, FINE, 3, padding=1)
-        self.head = nn.Conv3d(FINE, 1, 1)
+        self.decode2, self.decode1 = ResidualBlock(c2, embedding), ResidualBlock(c1, embedding)
+        self.decode0, self.norm0 = nn.Conv3d(c0, c0, 3, padding=1), _norm(c0)
+        self.head = nn.Conv3d(c0, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -116,15 +112,14 @@ class Denoiser(nn.Module):
         e = self.embedding(step_embedding(1000.0 * t_share.float(), width).to(f0.dtype))
         # y_t in {0, 1} as ±1, so that "off" is a message too. In memory like the features: bringing the two
         # together otherwise takes a fifth of a step on a CPU.
-        given = torch.cat([2 * state - 1, prior], dim=1).to(f0.dtype, memory_format=torch.channels_last_3d)
-        x0 = self.block0(self.join0(torch.cat([self.down0(given), f0], dim=1)), e)
-        x1 = self.block1(self.join1(torch.cat([self.down1(x0), f1], dim=1)), e)
+        x0 = torch.cat([2 * state - 1, prior], dim=1).to(f0.dtype, memory_format=torch.channels_last_3d)
+        x1 = self.block1(self.join1(torch.cat([self.stem(x0), f1], dim=1)), e)
         x2 = self.block2(self.join2(torch.cat([self.down2(x1), f2], dim=1)), e)
         x3 = self.block3(self.exchange(self.down3(x2), f3, e), e)
         x2 = self.decode2(x2 + _upsample(self.up2(x3), x2), e)
         x1 = self.decode1(x1 + _upsample(self.up1(x2), x1), e)
-        x0 = self.decode0(x0 + _upsample(self.up0(x1), x0), e)
-        return self.head(F.silu(self.smooth(F.silu(self.norm(self.spread(x0))))))
+        x = self.join0(torch.cat([x0, f0], dim=1)) + _upsample(self.up0(x1), x0)
+        return self.head(F.silu(self.decode0(F.silu(self.norm0(x)))))
 
 
 def _upsample(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -147,9 +142,9 @@ class BernoulliRefiner(nn.Module):
 
     def __init__(
         self,
-        channels: Sequence[int] = (48, 80, 96, 112),
-        blocks: Sequence[int] = (1, 2, 2, 2),
-        light: Sequence[int] = (24, 40, 64, 112),
+        channels: Sequence[int] = (24, 40, 64, 96),
+        blocks: Sequence[int] = (1, 1, 2, 2),
+        light: Sequence[int] = (16, 24, 48, 96),
         embedding: int = 128,
         heads: int = 4,
     ):

@@ -7,7 +7,7 @@ import torch
 
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS, DIVISOR_KJI, PRIOR_MARGIN, BernoulliRefiner
 
-SHAPE = (8, 32, 16)
+SHAPE = (4, 16, 8)
 CHANNELS = ["image", "prior", "others", "mask", "click+", "click-", "scribble+", "scribble-"]
 
 
