@@ -21,8 +21,8 @@ SIZE = (1280, 800)
 # Of the panel's width, and between the views.
 PANEL, GAP = 440, 4
 CENTER_RAS = (27.0, -22.0, -16.0)
-# In the cerebellum, where the first mask has an island: too much.
-CLICK_RAS = (24.0, -33.0, -28.0)
+# On top of the anterior hippocampus, towards the amygdala: as if the mask went too far up there.
+CLICK_RAS = (27.0, -13.0, -16.0)
 
 
 def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
