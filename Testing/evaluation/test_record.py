@@ -31,9 +31,18 @@ def measured(*dice, **setup):
 
 @pytest.fixture(params=["abdomen-ct", "refiner"])
 def folder(request, tmp_path):
+    """A bundle whose hints were not measured yet."""
     target = tmp_path / "tested"
     ignored = shutil.ignore_patterns("*.safetensors")
     shutil.copytree(REPOSITORY / "models" / request.param, target, ignore=ignored)
+    metadata = target / "configs/metadata.json"
+    manifest = json.loads(metadata.read_text(encoding="utf-8"))
+    manifest["hidiffrefine"].pop("hints", None)
+    metadata.write_text(json.dumps(manifest), encoding="utf-8")
+    begin, end = "<!-- hints: begin -->", "<!-- hints: end -->"
+    before, _, rest = card(target).partition(begin)
+    text = f"{before}{begin}\nNot measured yet.\n{end}{rest.partition(end)[2]}"
+    (target / "docs/README.md").write_text(text, encoding="utf-8")
     return target
 
 
