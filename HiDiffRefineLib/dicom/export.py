@@ -12,6 +12,7 @@ from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
+from HiDiffRefineLib.geometry.boxes import Box, hull
 from HiDiffRefineLib.volumes.write import check_destination
 
 EXTENSIONS = (".dcm",)
@@ -84,20 +85,16 @@ def _same(meant: Segment, found: Segment) -> bool:
     if any(getattr(meant.label, name) != getattr(found.label, name) for name in codes):
         return False
     # Outside the box that was found there is nothing; outside the one that was meant neither.
-    low, high = (
-        [end(getattr(s, side) for s in pair) for pair in zip(meant.box, found.box, strict=True)]
-        for side, end in (("start", min), ("stop", max))
-    )
-    laid = [_within(segment, low, high) for segment in (meant, found)]
+    both = hull([meant.box, found.box])
+    laid = [_within(segment, both) for segment in (meant, found)]
     if meant.values.dtype == bool:
         return np.array_equal(*laid)
     return bool(np.abs(laid[0] - laid[1]).max(initial=0) <= 0.501 / CERTAIN)
 
 
-def _within(segment: Segment, low: Sequence[int], high: Sequence[int]) -> np.ndarray:
-    values = np.zeros([b - a for a, b in zip(low, high, strict=True)], segment.values.dtype)
+def _within(segment: Segment, box: Box) -> np.ndarray:
+    values = np.zeros([side.stop - side.start for side in box], segment.values.dtype)
     if segment.values.size:
-        values[tuple(slice(s.start - a, s.stop - a) for s, a in zip(segment.box, low, strict=True))] = (
-            segment.values
-        )
+        part = (slice(s.start - b.start, s.stop - b.start) for s, b in zip(segment.box, box, strict=True))
+        values[tuple(part)] = segment.values
     return values

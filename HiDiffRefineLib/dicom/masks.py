@@ -10,6 +10,7 @@ from HiDiffRefineLib.dicom.checks import Check
 from HiDiffRefineLib.dicom.segments import Segment, segments_of
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
+from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_probabilities, read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
@@ -57,7 +58,7 @@ def read_maps(path: Path, series: Series, named: Sequence[Label] = ()) -> tuple[
     laid = [laid_on(_grid(series), one) for one in maps]
     if any(one is None for one in laid):
         return [], _elsewhere(path)
-    whole = tuple(slice(0, n) for n in series.shape_kji)
+    whole = whole_box(series.shape_kji)
     return [Segment(*pair) for pair in zip(labels, [whole] * len(maps), laid, strict=True)], GEOMETRY
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects
 
+from HiDiffRefineLib.geometry.boxes import Box
 from HiDiffRefineLib.volumes.labels import Label
 
-Box = tuple[slice, slice, slice]
 NOWHERE = (slice(0, 0),) * 3
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from HiDiffRefineLib.geometry.boxes import Box, whole_box
 from HiDiffRefineLib.geometry.grids import Grid
 
 # Slices of the target sampled at a time: coordinates of a whole CT at once would take gigabytes.
@@ -17,7 +18,7 @@ def resample(
     mode: str = "bilinear",
     outside: str = "zeros",
     warp_ras: torch.Tensor | None = None,
-    part: tuple[slice, slice, slice] | None = None,
+    part: Box | None = None,
 ) -> torch.Tensor:
     """Values of `array` at the samples of a target grid.
 
@@ -44,7 +45,7 @@ def resample(
     matrix = torch.as_tensor(matrix[:3], dtype=torch.float32, device=array.device)
     bend = torch.as_tensor(ras_to_unit[:3, :3].T, dtype=torch.float32, device=array.device)
     edge = torch.as_tensor(sizes / (sizes - 1), dtype=torch.float32, device=array.device)
-    part = part or tuple(slice(0, n) for n in target.shape_kji)
+    part = part or whole_box(target.shape_kji)
     k, j, i = (torch.arange(s.start, s.stop, dtype=torch.float32, device=array.device) for s in part)
     plane = matrix[:, 0] * i[None, :, None] + matrix[:, 1] * j[:, None, None] + matrix[:, 3]
     result = array.new_empty(len(array), len(k), len(j), len(i))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
+from HiDiffRefineLib.geometry.boxes import part_of, voxel_box, whole_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.compose import compose, label_probability
@@ -87,7 +87,7 @@ def _label_masks(prepared: Prepared, request: SegmentationRequest, progress: Pro
         prior = prepared.prior(roi, lambda share, what, n=n: progress(0.9 * (n + share) / len(rois), what))
         part = prepared.scan(roi).grid
         maps = [label_probability(prior, label.value, part) for label in labels]
-        box = tuple(slice(0, size) for size in grid.shape_kji)
+        box = whole_box(grid.shape_kji)
         if roi is not None:
             box, inside = roi.box(grid), roi.holds(part)
             maps = [found and found.within(inside) for found in maps]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from HiDiffRefineLib.geometry.boxes import Box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
-Box = tuple[slice, slice, slice]
 # Called with the share done and what is being done.
 Progress = Callable[[float, str], None]
 

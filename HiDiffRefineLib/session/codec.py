@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 
 import numpy as np
 
+from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block
@@ -43,7 +44,7 @@ def _plain(thing) -> dict:
         points, width = thing.points_ras.tolist(), float(thing.width_mm)
         return {"scribble": points, "positive": bool(thing.positive), "width_mm": width}
     if isinstance(thing, Painted):
-        paint = Block(tuple(slice(0, n) for n in thing.mask.shape), np.packbits(thing.mask, axis=2))
+        paint = Block(whole_box(thing.mask.shape), np.packbits(thing.mask, axis=2))
         return {"paint": paint, "ijk_to_ras": thing.ijk_to_ras.tolist(), "positive": bool(thing.positive)}
     if isinstance(thing, RegionOfInterest):
         return {"around": [float(x) for x in thing.center_ras], "radius_mm": float(thing.radius_mm)}

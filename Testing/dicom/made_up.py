@@ -7,8 +7,12 @@ import numpy as np
 import pydicom
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.dicom.segments import segments_of
+from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
-from HiDiffRefineLib.volumes.volume import Volume
+from HiDiffRefineLib.volumes.volume import Volume, laid_on
+from Testing.volumes.samples import OBLIQUE_LAS
 
 STORED = np.arange(6 * 4 * 5, dtype=np.int16).reshape(6, 4, 5)  # (k, j, i)
 SPACING_KJI = (2.5, 0.8, 0.7)
@@ -100,6 +104,20 @@ def write_volume(folder, array, ijk_to_ras, **tags):
             },
         )
     return folder
+
+
+def series_and_segments(request, folder, slices=12):
+    """A series with its organs, none of them empty: oblique and made up, or real, as request.param says."""
+    if request.param == "oblique":
+        labelmap = np.random.default_rng(0).integers(0, 4, (5, 24, 32)).astype(np.uint8)
+        write_volume(folder, labelmap.astype(int) * 100, OBLIQUE_LAS)
+        mask = Volume(labelmap, OBLIQUE_LAS)
+    else:
+        mask = real_series(folder, request.getfixturevalue("data_dir"), slices)
+    series = read_series(folder)
+    grid = Volume(np.zeros(series.shape_kji, np.uint8), series.ijk_to_ras)
+    segments = segments_of(laid_on(grid, mask), load_bundle("abdomen-ct").labels)
+    return series, [segment for segment in segments if not segment.empty]
 
 
 def real_series(folder, data_dir, slices=12):

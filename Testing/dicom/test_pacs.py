@@ -15,13 +15,10 @@ from pynetdicom.sop_class import (
 from HiDiffRefineLib.dicom.export import export_seg
 from HiDiffRefineLib.dicom.make import ENCODINGS
 from HiDiffRefineLib.dicom.read_seg import read_seg
-from HiDiffRefineLib.dicom.segments import Segment, segments_of
+from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import read_series
-from HiDiffRefineLib.volumes.volume import Volume, laid_on
-from Testing.dicom.made_up import real_series, write_volume
+from Testing.dicom.made_up import series_and_segments
 from Testing.dicom.orthanc import empty, running_orthanc
-from Testing.dicom.test_round_trip import ORGANS
-from Testing.volumes.samples import OBLIQUE_LAS
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +33,7 @@ def sent(request, tmp_path_factory):
     """A folder with a series and its segmentations in all encodings, and all their files."""
     folder = tmp_path_factory.mktemp("sent")
     (folder / "series").mkdir()
-    if request.param == "oblique":
-        labelmap = np.random.default_rng(0).integers(0, 4, (5, 24, 32)).astype(np.uint8)
-        write_volume(folder / "series", labelmap.astype(int) * 100, OBLIQUE_LAS)
-        mask = Volume(labelmap, OBLIQUE_LAS)
-    else:
-        mask = real_series(folder / "series", request.getfixturevalue("data_dir"), slices=6)
-    series = read_series(folder / "series")
-    grid = Volume(np.zeros(series.shape_kji, np.uint8), series.ijk_to_ras)
-    segments = [s for s in segments_of(laid_on(grid, mask), ORGANS) if not s.empty]
+    series, segments = series_and_segments(request, folder / "series", slices=6)
     for encoding in ENCODINGS:
         given = segments
         if encoding == "FRACTIONAL":

@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.dicom.export import export_seg
 from HiDiffRefineLib.dicom.make import ENCODINGS
 from HiDiffRefineLib.dicom.read_seg import read_seg
-from HiDiffRefineLib.dicom.segments import Segment, segments_of
-from HiDiffRefineLib.dicom.series import read_series
+from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.volumes.itk import affine_from_itk
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
-from Testing.dicom.made_up import real_series, write_volume
-from Testing.volumes.samples import OBLIQUE_LAS
+from Testing.dicom.made_up import series_and_segments
 
 # dicom3tools of 2022 does not know label map segmentations, which are of 2024: it looks in vain for their
 # kind of object, and wants the segment of the background, which has number 0, to have number 1.
@@ -35,16 +32,7 @@ def exported(request, tmp_path_factory):
     """A series, its segments, and files of all encodings by their names."""
     folder = tmp_path_factory.mktemp("exported")
     (folder / "series").mkdir()
-    if request.param == "oblique":
-        labelmap = np.random.default_rng(0).integers(0, 4, (5, 24, 32)).astype(np.uint8)
-        write_volume(folder / "series", labelmap.astype(int) * 100, OBLIQUE_LAS)
-        mask = Volume(labelmap, OBLIQUE_LAS)
-    else:
-        mask = real_series(folder / "series", request.getfixturevalue("data_dir"))
-    series = read_series(folder / "series")
-    grid = Volume(np.zeros(series.shape_kji, np.uint8), series.ijk_to_ras)
-    segments = segments_of(laid_on(grid, mask), load_bundle("abdomen-ct").labels)
-    segments = [segment for segment in segments if not segment.empty]
+    series, segments = series_and_segments(request, folder / "series")
     assert len(segments) > 2
     files = {}
     for encoding in ENCODINGS:
