@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from HiDiffRefineLib.errors import SessionError
-from HiDiffRefineLib.session.engine import Models, models_of
+from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.record import FORMAT, Journal, damaged, header, read_events
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.state import EVENTS
@@ -26,7 +26,7 @@ def restore(path: Path, volume: Volume, bundle: str | Path | Models) -> Refineme
     """
     path, models = Path(path), models_of(bundle)
     (first, *events), size = read_events(path)
-    _check_header(first, header(volume, models.bundle.name), path)
+    _check_header(first, header(volume, model_name(models)), path)
     session = RefinementSession(volume, models)
     try:
         for event in events:
