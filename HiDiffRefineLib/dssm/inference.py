@@ -31,7 +31,7 @@ def markov_steps(
     image: torch.Tensor,
     steps: int,
     gamma: float = 1.0,
-    tau: float | None = None,
+    tau: float | torch.Tensor | None = None,
     known: Known | None = None,
     mixture: ClassMixture | None = None,
 ) -> Iterator[Answer]:

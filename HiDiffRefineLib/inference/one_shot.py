@@ -13,6 +13,7 @@ from HiDiffRefineLib.dssm.inference import head_alone
 from HiDiffRefineLib.dssm.typicality import profile, unlikeness
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.one_shot_hints import LabelHints, hint_map, hinted_mixture, known_of
 from HiDiffRefineLib.inference.segmentor import Prior, flat_logits, softmax, sweep
 
 # Windows of a one-shot answer overlap by a quarter: a half costs more than twice the time.
@@ -25,12 +26,13 @@ class Variant:
 
     Args:
         steps: of the chain; 0 for the discriminative head alone.
-        gamma, tau: weights of head and density, see `dssm.posterior`; tau None for the trained one.
+        gamma: weight of the head, see `dssm.posterior`.
+        tau_share: weight of the density, as a share of the trained one.
     """
 
     steps: int
     gamma: float = 1.0
-    tau: float | None = None
+    tau_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,30 @@ def run_dssm(
     patch_kji: Sequence[int],
     variant: Variant,
     progress: Callable[[float], None] = lambda share: None,
+    hints: LabelHints | None = None,
 ) -> OneShot:
-    """The answer for a whole region; arguments as `run_segmentor`."""
-    labels = network.head.out_channels
+    """The answer for a whole region; arguments as `run_segmentor`, hints of labels by their values."""
+    labels, stride, mixture = network.head.out_channels, network.pixels.stem.stride, None
+    seen = resample(image, ijk_to_ras, grid)
+    if hints:
+        spacing_kji = grid.spacing_kji
+        mixture = hinted_mixture(network, image, ijk_to_ras, spacing_kji, patch_kji, hints, variant.steps)
+        shown = torch.from_numpy(hint_map(hints, grid)).to(seen)
+        seen = torch.cat([seen, shown[None]])
 
     def answer(window: torch.Tensor) -> torch.Tensor:
+        known = known_of(window[:, 1:], labels, stride) if hints else None
+        window = window[:, :1]
         if variant.steps == 0:
             log_probability = head_alone(network, window)
             found = F.pad(log_probability, (0, 0) * 3 + (0, 1))
         else:
-            *_, last = markov_steps(network, window, variant.steps, variant.gamma, variant.tau)
+            tau = variant.tau_share * network.tau
+            steps = markov_steps(network, window, variant.steps, variant.gamma, tau, known, mixture)
+            *_, last = steps
             found = torch.cat([last.log_posterior, last.surprise], dim=1)
         return F.interpolate(found, size=window.shape[2:], mode="trilinear", align_corners=False)
 
-    seen = resample(image, ijk_to_ras, grid)
     found = sweep(answer, seen, patch_kji, [*flat_logits(labels), 0.0], progress, OVERLAP)
     return OneShot(Prior(softmax(found[:labels]), grid), found[labels], seen[0])
 

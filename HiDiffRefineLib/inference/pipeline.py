@@ -19,6 +19,7 @@ from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_p
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.models import load_network
 from HiDiffRefineLib.inference.one_shot import OneShot, Variant, run_dssm, unlike
+from HiDiffRefineLib.inference.one_shot_hints import LabelHints, obeying
 from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_region
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
@@ -169,15 +170,17 @@ class Pipeline:
         scan: Scan,
         progress: Callable[[float], None] = lambda share: None,
         notify: Callable[[str], None] = lambda text: None,
+        hints: LabelHints | None = None,
     ) -> Prior:
         """Class probabilities on the working grid, by the segmentor or by DSSM.
 
         Args:
             progress: called with the share done.
+            hints: in mode "dssm", hints of labels by their values.
             notify: told, in mode "dssm", of an image that is unlike those the model knows.
         """
         if self.mode == "dssm":
-            found = self.one_shot(scan, None, progress)
+            found = self.one_shot(scan, None, progress, hints)
             if warning := unlike(found, self.bundle):
                 notify(warning)
             return found.prior
@@ -191,13 +194,21 @@ class Pipeline:
         scan: Scan,
         variant: Variant | None = None,
         progress: Callable[[float], None] = lambda share: None,
+        hints: LabelHints | None = None,
     ) -> OneShot:
         """DSSM's answer on the working grid; variant None for the bundle's number of steps."""
         grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
         variant = variant or Variant(self.dssm_steps)
         patch = self.bundle.patch_size_kji
         return run_dssm(
-            self.network("dssm"), scan.image, scan.grid.ijk_to_ras, grid, patch, variant, progress
+            self.network("dssm"),
+            scan.image,
+            scan.grid.ijk_to_ras,
+            grid,
+            patch,
+            variant,
+            progress,
+            hints,
         )
 
     @property
@@ -228,6 +239,7 @@ def segment(
     prior_only: bool = False,
     progress: Callable[[float, str], None] = lambda share, what: None,
     notify: Callable[[str], None] = lambda text: None,
+    hints: LabelHints | None = None,
 ) -> tuple[np.ndarray, list[LabelProbability]]:
     """Segments and refines a volume.
 
@@ -237,7 +249,7 @@ def segment(
         seed: fixes the result on a device.
         prior_only: leave the refiner out.
         progress: called with the share done and what is being done.
-        notify: see `Pipeline.prior`.
+        notify, hints: see `Pipeline.prior`; each hint holds in the labelmap.
 
     Returns:
         labelmap (k, j, i) uint8 and the labels' probabilities, both on the volume's grid.
@@ -255,8 +267,9 @@ def segment(
     for roi in regions or [None]:
         pipeline.bounds_ras(volume, roi)
     if not regions:
-        maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress, notify)
-        return compose(maps, grid.shape_kji), maps
+        maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress, notify, hints)
+        labelmap = compose(maps, grid.shape_kji)
+        return (obeying(labelmap, hints, grid) if hints else labelmap), maps
     labelmap, maps = np.zeros(grid.shape_kji, np.uint8), []
     for n, (roi, box) in enumerate(zip(regions, boxes, strict=True)):
 
@@ -265,18 +278,19 @@ def segment(
 
         scan = pipeline.scan(volume, roi)
         inside = roi.holds(scan.grid)
-        found = [part.within(inside) for part in _label_maps(pipeline, scan, steps, seed, share, notify)]
+        parts = _label_maps(pipeline, scan, steps, seed, share, notify, hints)
+        found = [part.within(inside) for part in parts]
         part = compose(found, scan.grid.shape_kji)
         labelmap[box][part > 0] = part[part > 0]
         maps += [part.moved(box) for part in found]
-    return labelmap, maps
+    return (obeying(labelmap, hints, grid) if hints else labelmap), maps
 
 
 def _label_maps(
-    pipeline: Pipeline, scan: Scan, steps: int, seed: int, progress, notify
+    pipeline: Pipeline, scan: Scan, steps: int, seed: int, progress, notify, hints
 ) -> list[LabelProbability]:
     share = 0.6 if steps else 1.0
-    prior = pipeline.prior(scan, lambda done: progress(share * done, "segmenting"), notify)
+    prior = pipeline.prior(scan, lambda done: progress(share * done, "segmenting"), notify, hints)
     labels, maps = pipeline.bundle.labels, []
     for n, label in enumerate(labels):
         if steps:

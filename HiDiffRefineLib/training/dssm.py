@@ -1,19 +1,24 @@
 """DSSM, trained end to end so that the posterior P(class | features) is large where the class is true."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.bundles import Bundle, load_bundle
 from HiDiffRefineLib.dssm.latent import STEPS
+from HiDiffRefineLib.geometry.grids import Grid, covering_grid
+from HiDiffRefineLib.inference.one_shot import Variant, run_dssm
+from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks import build_network
-from HiDiffRefineLib.training.cases import load_cases, split_cases
+from HiDiffRefineLib.training.cases import Case, load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.device_patches import DevicePatches
 from HiDiffRefineLib.training.loop import fit, make_fabric, save_half
 from HiDiffRefineLib.training.segmentor import is_sided
+from HiDiffRefineLib.training.validation import print_dice, prior_maps
 
 # Share of batches at the chain's start, where the one-shot answer is given.
 START_SHARE = 0.5
@@ -22,6 +27,8 @@ HEAD_WEIGHT, DECODED_WEIGHT, LATENT_WEIGHT, DENSITY_WEIGHT = 0.4, 0.5, 0.1, 0.1
 EM_VOXELS, EM_SHARE = 65_536, 0.05
 # Batches that the mixture is fitted to once more at the end: averaged weights see features a little anew.
 LAST_BATCHES = 60
+# What held-out cases are looked at with.
+SHOWN = {"head alone": Variant(0), "1 step": Variant(1), "4 steps": Variant(4)}
 
 
 def train_dssm(config: TrainConfig) -> None:
@@ -65,6 +72,17 @@ def train_dssm(config: TrainConfig) -> None:
     if fabric.global_rank == 0:
         settle_mixture(averaged, feed, fabric)
         save_half(averaged, Path(config.output) / "weights.safetensors")
+        averaged.eval()
+        for row, variant in SHOWN.items() if held_out else ():
+            found = partial(answer_case, averaged, bundle, variant, fabric.device)
+            print_dice(row, ((case, prior_maps(case, found(case))) for case in held_out))
+
+
+def answer_case(network, bundle: Bundle, variant: Variant, device: torch.device, case: Case) -> Prior:
+    """DSSM's answer for a packed case."""
+    grid = covering_grid(Grid(case.image.shape, case.ijk_to_ras).bounds_ras(), bundle.working_spacing_kji_mm)
+    image = torch.from_numpy(case.image)[None].to(device).float() / 255
+    return run_dssm(network, image, case.ijk_to_ras, grid, bundle.patch_size_kji, variant).prior
 
 
 def random_steps(count: int, rng: np.random.Generator) -> torch.Tensor:
