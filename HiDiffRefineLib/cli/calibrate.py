@@ -15,7 +15,8 @@ def add_to(commands) -> None:
         "--mode",
         choices=MODES,
         default="segmentor",
-        help="segmentor: the temperature of the refiner's uncertainty; dssm: beyond what an image is unlike",
+        help="segmentor: the temperature of the refiner's uncertainty;"
+        " dssm: its own temperature, and beyond what an image is unlike",
     )
     parser.add_argument("--bundle", required=True, help="of a segmentor, by name or folder")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds images/ and labels/")
@@ -44,9 +45,11 @@ def _calibrate_dssm(options) -> None:
     bundle = load_bundle(options.bundle)
     pipeline = Pipeline(bundle, choose_device(options.device), "dssm")
     with progress_bar() as progress:
-        typical = calibrate_dssm(pipeline, options.data, options.cases, progress)
-    update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), "typical": typical})
-    print(f"images beyond {typical['limit']:.2f} spreads from the mean are unlike  {bundle.folder}")
+        found = calibrate_dssm(pipeline, options.data, options.cases, progress)
+    found["temperature"] = round(found["temperature"], 3)
+    update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), **found})
+    print(f"temperature {found['temperature']}")
+    print(f"images beyond {found['typical']['limit']:.2f} spreads from the mean are unlike  {bundle.folder}")
 
 
 def _calibrate_refiner(options) -> None:

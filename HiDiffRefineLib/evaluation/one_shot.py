@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 
 from HiDiffRefineLib.dssm.typicality import reference_of, unlikeness
+from HiDiffRefineLib.evaluation.calibration import best_temperature, near_border
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case
 from HiDiffRefineLib.evaluation.metrics import auroc
 from HiDiffRefineLib.evaluation.table import build_result, case_row
@@ -91,8 +93,13 @@ def case_figures(
     pipeline: Pipeline, scan: Scan, truth: np.ndarray, ablations: bool = False
 ) -> tuple[dict[str, dict], np.ndarray]:
     """A `case_row` for each row, and the profile of -log p(v) of the bundle's own row."""
-    figures, profile = {}, None
-    variants = {"dssm": Variant(pipeline.dssm_steps), **ROWS, **(ABLATIONS if ablations else {})}
+    figures, profile, own = {}, None, pipeline.dssm_variant
+    variants = {"dssm": own, **ROWS, **(ABLATIONS if ablations else {})}
+    # The head alone stays as it was trained, a segmentor like any other.
+    variants = {
+        row: replace(variant, temperature=own.temperature) if variant.steps else variant
+        for row, variant in variants.items()
+    }
     asked: dict[Variant, dict] = {}
     for row, variant in variants.items():
         if variant not in asked:
@@ -122,19 +129,37 @@ def calibrate_dssm(
     names: Sequence[str] = (),
     progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> dict:
-    """What images that the model knows look like to it: `typicality.reference_of` cases of a folder.
+    """How sure the answer may be of itself, and what images that the model knows look like to it.
 
-    Args, raises: as `evaluate_dssm`; the cases must be unseen by the weights.
+    Args:
+        folder: holds images/ and labels/ with the same file names.
+        names: only these cases (file names without extension), unseen by the weights.
+
+    Returns:
+        {"temperature", "typical"}: the temperature of least negative log-likelihood near the labels' borders,
+        and `typicality.reference_of` the images.
+
+    Raises:
+        as `evaluate_dssm`; VolumeError also where no label is in the cases.
     """
     files = find_cases(folder, names)
     pipeline.check(None, ["dssm"])
     profiles: list[np.ndarray] = []
+    near: list[tuple[np.ndarray, np.ndarray]] = []
+    rng = np.random.default_rng(0)
     for n, file in enumerate(files):
         progress(n / len(files), file)
-        volume, _ = read_case(folder, file)
-        profiles += known_profiles(pipeline, pipeline.scan(volume), seed=n)
+        volume, truth = read_case(folder, file)
+        scan = pipeline.scan(volume)
+        profiles += known_profiles(pipeline, scan, seed=n)
+        untempered = replace(pipeline.dssm_variant, temperature=1.0)
+        prior = pipeline.one_shot(scan, untempered).prior
+        for label in pipeline.bundle.labels:
+            shown = label_probability(prior, label.value, scan.grid)
+            if shown is not None:
+                near += near_border(shown, truth, volume.spacing_kji, rng)
     progress(1.0, "done")
-    return reference_of(profiles)
+    return {"temperature": best_temperature(near), "typical": reference_of(profiles)}
 
 
 def known_profiles(pipeline: Pipeline, scan: Scan, seed: int) -> list[np.ndarray]:

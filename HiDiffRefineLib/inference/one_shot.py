@@ -28,11 +28,13 @@ class Variant:
         steps: of the chain; 0 for the discriminative head alone.
         gamma: weight of the head, see `dssm.posterior`.
         tau_share: weight of the density, as a share of the trained one.
+        temperature: divides the log posterior; above 1 the answer is less sure of itself.
     """
 
     steps: int
     gamma: float = 1.0
     tau_share: float = 1.0
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,12 @@ def run_dssm(
         window = window[:, :1]
         if variant.steps == 0:
             log_probability = head_alone(network, window)
-            found = F.pad(log_probability, (0, 0) * 3 + (0, 1))
+            found = F.pad(log_probability / variant.temperature, (0, 0) * 3 + (0, 1))
         else:
             tau = variant.tau_share * network.tau
             steps = markov_steps(network, window, variant.steps, variant.gamma, tau, known, mixture)
             *_, last = steps
-            found = torch.cat([last.log_posterior, last.surprise], dim=1)
+            found = torch.cat([last.log_posterior / variant.temperature, last.surprise], dim=1)
         return F.interpolate(found, size=window.shape[2:], mode="trilinear", align_corners=False)
 
     found = sweep(answer, seen, patch_kji, [*flat_logits(labels), 0.0], progress, OVERLAP)

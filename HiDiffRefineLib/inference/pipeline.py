@@ -196,9 +196,9 @@ class Pipeline:
         progress: Callable[[float], None] = lambda share: None,
         hints: LabelHints | None = None,
     ) -> OneShot:
-        """DSSM's answer on the working grid; variant None for the bundle's number of steps."""
+        """DSSM's answer on the working grid; variant None for the bundle's own."""
         grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
-        variant = variant or Variant(self.dssm_steps)
+        variant = variant or self.dssm_variant
         patch = self.bundle.patch_size_kji
         return run_dssm(
             self.network("dssm"),
@@ -212,9 +212,10 @@ class Pipeline:
         )
 
     @property
-    def dssm_steps(self) -> int:
-        """Steps of the stable Markov inference; 1 where the bundle has not measured more."""
-        return self.bundle.settings.get("dssm", {}).get("steps", 1)
+    def dssm_variant(self) -> Variant:
+        """Number of steps and temperature that measured best; 1 and 1 where nothing was measured."""
+        settings = self.bundle.settings.get("dssm", {})
+        return Variant(settings.get("steps", 1), temperature=settings.get("temperature", 1.0))
 
     def region(self, scan: Scan, prior: Prior, label: int) -> Region | None:
         """Where a label is refined; None where the prior has none of it."""

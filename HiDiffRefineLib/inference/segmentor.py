@@ -170,5 +170,5 @@ def _window_count(shape_kji, patch_kji, overlap: float) -> int:
     windows = 1
     for size, patch in zip(shape_kji, patch_kji, strict=True):
         # MONAI moves its windows by whole voxels, rounded down.
-        windows *= ceil(max(size - patch, 0) / int(patch * (1 - overlap))) + 1
+        windows *= ceil(max(size - patch, 0) / max(int(patch * (1 - overlap)), 1)) + 1
     return windows

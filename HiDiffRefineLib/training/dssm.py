@@ -3,7 +3,6 @@
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -48,27 +47,21 @@ def train_dssm(config: TrainConfig) -> None:
     )
     name, arguments = bundle.network("dssm")
     network = build_network(name, arguments | config.network)
-    feed, rng = patches.batches(config.batch), np.random.default_rng(seed)
+    feed = patches.batches(config.batch)
 
     def loss(wrapped, batch):
         image, labels = batch
         stride = network.pixels.stem.stride
         truth = class_shares(labels, network.head.out_channels, stride)
-        t = random_steps(len(image), rng).to(image.device, non_blocking=True)
+        t = random_steps(len(image), image.device)
         recycled = torch.rand(len(image), device=image.device) < config.recycling
         image = image.contiguous(memory_format=torch.channels_last_3d)
         found = wrapped(image, truth, t, recycled)
         fit_mixture(network, found["v"].detach(), truth, EM_SHARE)
         return dssm_loss(found, truth, network.tau, network.mixture.log_prior())
 
-    averaged = fit(
-        fabric,
-        config,
-        network,
-        feed,
-        loss,
-        compiled=(network.pixels, network.fusion, network.generator, network.project),
-    )
+    # The rest is small, or runs with and without gradients, each of which would be compiled.
+    averaged = fit(fabric, config, network, feed, loss, compiled=(network.pixels,))
     if fabric.global_rank == 0:
         settle_mixture(averaged, feed, fabric)
         save_half(averaged, Path(config.output) / "weights.safetensors")
@@ -85,10 +78,10 @@ def answer_case(network, bundle: Bundle, variant: Variant, device: torch.device,
     return run_dssm(network, image, case.ijk_to_ras, grid, bundle.patch_size_kji, variant).prior
 
 
-def random_steps(count: int, rng: np.random.Generator) -> torch.Tensor:
+def random_steps(count: int, device: torch.device) -> torch.Tensor:
     """(count,) whole numbers t: the start for about `START_SHARE` of them, else evenly what comes after."""
-    at_start = rng.random(count) < START_SHARE
-    return torch.from_numpy(np.where(at_start, STEPS, rng.integers(1, STEPS, count)))
+    at_start = torch.rand(count, device=device) < START_SHARE
+    return torch.where(at_start, STEPS, torch.randint(1, STEPS, (count,), device=device))
 
 
 def class_shares(labels: torch.Tensor, count: int, stride_kji) -> torch.Tensor:
@@ -107,7 +100,7 @@ def dssm_loss(
         tau: weight of the density. log_prior: log p(c), (labels,).
     """
     posterior = found["posterior"]
-    generative = F.log_softmax(tau * found["density"] + log_prior.view(1, -1, 1, 1, 1), dim=1)
+    generative = F.log_softmax(tau * (found["density"] + log_prior.view(1, -1, 1, 1, 1)), dim=1)
     decoded = F.log_softmax(found["decoded"], dim=1)
     reconstructed = F.log_softmax(found["reconstructed"], dim=1)
     return {

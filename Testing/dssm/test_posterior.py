@@ -26,6 +26,10 @@ def test_a_voxel_by_hand():
     found = log_posterior(maps(0.5, 0.5), density, mixture.log_prior(), gamma=0.0, tau=1.0)
     np.testing.assert_allclose(found.exp().flatten(), np.divide(joint, sum(joint)), rtol=1e-5)
     np.testing.assert_allclose(surprise(density, mixture.log_prior()).item(), -np.log(sum(joint)), rtol=1e-5)
+    # Tempered, the answer is the same, but less sure of itself.
+    tempered = log_posterior(maps(0.5, 0.5), density, mixture.log_prior(), gamma=0.0, tau=0.1)
+    weaker = np.power(joint, 0.1)
+    np.testing.assert_allclose(tempered.exp().flatten(), weaker / weaker.sum(), rtol=1e-5)
     # The head says .3 and .7; the density counts half.
     both = 0.3 * 0.2419707**0.5, 0.7 * 0.1760327**0.5
     found = log_posterior(maps(0.3, 0.7), density, mixture.log_prior(), gamma=1.0, tau=0.5)

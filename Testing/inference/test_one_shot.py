@@ -8,7 +8,7 @@ from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click
-from HiDiffRefineLib.inference.one_shot import unlike
+from HiDiffRefineLib.inference.one_shot import Variant, run_dssm, unlike
 from HiDiffRefineLib.inference.one_shot_hints import hint_map, hinted_mixture, known_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
 from HiDiffRefineLib.networks import build_network
@@ -38,6 +38,14 @@ def test_the_answer_covers_the_volume_and_is_the_same_again(pipeline, volume):
     total = first.prior.probabilities.float().sum(0)
     torch.testing.assert_close(total, torch.ones_like(total), atol=5e-3, rtol=0)
     assert first.surprise.shape == first.image.shape == first.prior.grid.shape_kji
+
+
+def test_a_temperature_makes_the_answer_less_sure_but_no_other(pipeline, volume):
+    scan = pipeline.scan(volume)
+    sure, unsure = (pipeline.one_shot(scan, Variant(1, temperature=t)).prior for t in (1.0, 3.0))
+    sure, unsure = sure.probabilities.float(), unsure.probabilities.float()
+    assert unsure.amax(0).mean() < sure.amax(0).mean() - 0.02
+    assert (sure.argmax(0) == unsure.argmax(0)).float().mean() > 0.98
 
 
 def test_it_is_the_refiners_prior(pipeline, volume):
@@ -76,6 +84,15 @@ def test_positive_hints_win_on_the_map():
     assert known.allowed.sum() == known.allowed.numel() - 2
     known = known_of(torch.from_numpy(hint_map({1: [there]}, grid))[None, None], 3, (1, 2, 2))
     assert known.allowed[0, :, 3, 1, 0].tolist() == [True, False, True]
+
+
+def test_pictures_are_swept_as_volumes_of_one_slice(randomise):
+    network = build_network("dssm", {**SMALL, "strides": [[1, 2, 2], [1, 2, 2]], "kernel_kji": [1, 3, 3]})
+    grid = Grid((1, 40, 56), np.eye(4))
+    image = torch.rand(1, *grid.shape_kji)
+    found = run_dssm(randomise(network).eval(), image, grid.ijk_to_ras, grid, (1, 32, 32), Variant(1))
+    assert found.prior.probabilities.shape == (3, 1, 40, 56)
+    torch.testing.assert_close(found.image, image[0], atol=1e-5, rtol=0)
 
 
 def test_an_unlike_image_brings_one_sentence(pipeline, volume):
