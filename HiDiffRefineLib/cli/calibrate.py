@@ -1,14 +1,22 @@
-"""calibrate: makes the refiner's uncertainty honest."""
+"""calibrate: makes the refiner's uncertainty honest, and tells DSSM which images are known to it."""
 
 from pathlib import Path
 
 from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.inference.checks import MODES
 
 
 def add_to(commands) -> None:
     """Adds this command to the parser."""
     parser = commands.add_parser(
-        "calibrate", help="fit the temperature of the refiner's uncertainty, and enter it into its bundle"
+        "calibrate", help="fit the refiner's temperature, or DSSM's limit of unlike images, and enter it"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="segmentor",
+        help="segmentor: the temperature of the refiner's uncertainty;"
+        " dssm: its own temperature, and beyond what an image is unlike",
     )
     parser.add_argument("--bundle", required=True, help="of a segmentor, by name or folder")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds images/ and labels/")
@@ -24,7 +32,27 @@ def add_to(commands) -> None:
 
 
 def run(options) -> None:
-    """Prints the temperature and what it brings."""
+    """Fits and enters what the mode asks for."""
+    (_calibrate_dssm if options.mode == "dssm" else _calibrate_refiner)(options)
+
+
+def _calibrate_dssm(options) -> None:
+    from HiDiffRefineLib.bundles import load_bundle, update_settings
+    from HiDiffRefineLib.evaluation.one_shot import calibrate_dssm
+    from HiDiffRefineLib.inference.models import choose_device
+    from HiDiffRefineLib.inference.pipeline import Pipeline
+
+    bundle = load_bundle(options.bundle)
+    pipeline = Pipeline(bundle, choose_device(options.device), "dssm")
+    with progress_bar() as progress:
+        found = calibrate_dssm(pipeline, options.data, options.cases, progress)
+    found["temperature"] = round(found["temperature"], 3)
+    update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), **found})
+    print(f"temperature {found['temperature']}")
+    print(f"images beyond {found['typical']['limit']:.2f} spreads from the mean are unlike  {bundle.folder}")
+
+
+def _calibrate_refiner(options) -> None:
     from HiDiffRefineLib.bundles import load_bundle, update_settings
     from HiDiffRefineLib.evaluation.calibration import calibrate
     from HiDiffRefineLib.inference.models import choose_device

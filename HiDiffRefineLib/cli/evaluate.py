@@ -6,6 +6,7 @@ from pathlib import Path
 from HiDiffRefineLib.cli.outputs import check_json, write_json
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.inference.checks import MODES
 
 
 def add_to(commands) -> None:
@@ -19,6 +20,23 @@ def add_to(commands) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds images/ and labels/")
     parser.add_argument(
         "--cases", nargs="+", default=[], metavar="NAME", help="only these (file names without suffix)"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="segmentor",
+        help="segmentor: it and every way to refine it; dssm: the one-shot network (default: segmentor)",
+    )
+    parser.add_argument(
+        "--unlike",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="with --mode dssm: images of other kinds, which it should tell from those of --data",
+    )
+    parser.add_argument(
+        "--ablations", action="store_true", help="with --mode dssm: rows for other steps, gamma and tau"
     )
     parser.add_argument("--steps", type=int, help="reverse steps of the refiner (default: the bundle's)")
     parser.add_argument(
@@ -65,6 +83,9 @@ def run(options) -> None:
     from HiDiffRefineLib.volumes.read import title
 
     _check_wishes(options)
+    if options.mode == "dssm":
+        _run_dssm(options)
+        return
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     alone = pipeline.bundle.kind == "refiner"
     if alone and not options.hints:
@@ -101,8 +122,32 @@ def run(options) -> None:
         record_hints(options.record, result, options.split, command)
 
 
+def _run_dssm(options) -> None:
+    from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.evaluation.one_shot import evaluate_dssm
+    from HiDiffRefineLib.evaluation.record import record_dssm
+    from HiDiffRefineLib.evaluation.table import format_table
+    from HiDiffRefineLib.inference.models import choose_device
+    from HiDiffRefineLib.inference.pipeline import Pipeline
+
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), "dssm")
+    with progress_bar() as progress:
+        result = evaluate_dssm(
+            pipeline, options.data, options.cases, options.unlike, options.ablations, progress
+        )
+    print(format_table(result))
+    if options.json:
+        write_json(options.json, result)
+    if options.record:
+        record_dssm(options.record, result, options.split, _command(options, result["cases"]))
+
+
 def _check_wishes(options) -> None:
     """Refuses what can't be done, before long work."""
+    if options.mode == "dssm" and (options.hints or options.steps):
+        raise ConfigError("DSSM is measured without hints and steps of the refiner.", "Leave them out.")
+    if options.mode != "dssm" and (options.unlike or options.ablations):
+        raise ConfigError("--unlike and --ablations are about DSSM.", "Add --mode dssm.")
     if options.record:
         from HiDiffRefineLib.bundles import load_bundle
 
@@ -123,6 +168,9 @@ def _command(options, cases: list[str], hints: bool = False) -> str:
     words = ["python", "-m", "HiDiffRefineLib", "evaluate", "--bundle", options.bundle]
     words += ["--data", str(options.data), "--cases", *cases]
     words += ["--steps", str(options.steps)] if options.steps else []
+    if options.mode == "dssm":
+        words += ["--mode", "dssm", *(["--ablations"] if options.ablations else [])]
+        words += ["--unlike", *map(str, options.unlike)] if options.unlike else []
     if hints:
         words += ["--hints", str(options.hints), "--prior", options.prior, "--robot", options.robot]
         words += ["--hints-only"] if options.hints_only else []

@@ -19,7 +19,7 @@ def warn_about_image(volume: Volume, rule: dict) -> None:
     """Says on stderr where a CT is taken for an 8-bit display; rule: the bundle's intensity rule."""
     if is_8_bit_display(volume.array, rule):
         window = f"{rule['low']:g}…{rule['high']:g} HU"
-        _warn(f"{volume.name} has values in 0…255 only and is taken for an 8-bit display of {window}.")
+        warn(f"{volume.name} has values in 0…255 only and is taken for an 8-bit display of {window}.")
 
 
 def print_volumes(
@@ -46,7 +46,7 @@ def print_volumes(
         volumes = (np.count_nonzero(values == label.value) * voxel_ml for _, values in columns)
         print("".join([f"{label.name:<28}", *(f"{volume:18.1f}" for volume in volumes)]))
     if not labelmap.any():
-        _warn("The model found nothing in this image: every segment is empty.")
+        warn("The model found nothing in this image: every segment is empty.")
 
 
 def print_change(name: str, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray) -> None:
@@ -70,5 +70,6 @@ def print_hints(hints: Sequence[Hint], mask: np.ndarray, grid: Grid) -> None:
     print(f"{met} of {len(hints)} hints met in every voxel.")
 
 
-def _warn(sentence: str) -> None:
+def warn(sentence: str) -> None:
+    """A sentence on stderr."""
     print(f"Warning: {sentence}", file=sys.stderr)

@@ -8,8 +8,9 @@ import numpy as np
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_volumes, warn_about_image
-from HiDiffRefineLib.errors import BundleError
+from HiDiffRefineLib.cli.report import print_volumes, warn, warn_about_image
+from HiDiffRefineLib.errors import BundleError, ConfigError
+from HiDiffRefineLib.inference.checks import MODES
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
 
@@ -22,7 +23,13 @@ def add_to(commands) -> None:
         "--bundle", required=True, help="name of a model bundle (see: bundles), or its folder"
     )
     parser.add_argument("--output", type=Path, required=True, help=".seg.nrrd for 3D Slicer, or .nii.gz")
-    parser.add_argument("--prior-only", action="store_true", help="the segmentor's mask, unrefined")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="segmentor",
+        help="what is refined: the segmentor's mask, or DSSM's one-shot answer (default: segmentor)",
+    )
+    parser.add_argument("--prior-only", action="store_true", help="that mask itself, unrefined")
     parser.add_argument("--steps", type=int, help="reverse steps of the refiner (default: the bundle's)")
     parser.add_argument("--seed", type=int, default=0, help="fixes the result (default 0)")
     parser.add_argument(
@@ -35,6 +42,14 @@ def add_to(commands) -> None:
         default=[],
         metavar="R,A,S,r",
         help="only within r mm of a point in RAS mm; may be given more than once",
+    )
+    parser.add_argument(
+        "--hints",
+        nargs="+",
+        type=label_file,
+        default=[],
+        metavar="LABEL=FILE",
+        help="with --mode dssm: hints on a label, such as liver=clicks.mrk.json (files: see refine)",
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
@@ -51,6 +66,14 @@ def region(text: str) -> RegionOfInterest:
     return RegionOfInterest(tuple(center), radius)
 
 
+def label_file(text: str) -> tuple[str, Path]:
+    """A label's name and a file from "LABEL=FILE"."""
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise argparse.ArgumentTypeError(f"'{text}' is not LABEL=FILE, for instance liver=clicks.mrk.json")
+    return name, Path(file)
+
+
 def run(options) -> None:
     """Segments an image and writes the result."""
     from HiDiffRefineLib.bundles import load_bundle
@@ -58,6 +81,7 @@ def run(options) -> None:
     from HiDiffRefineLib.inference.compose import whole_probability
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
+    from HiDiffRefineLib.session.engine import model_name
     from HiDiffRefineLib.volumes.provenance import made_here, tagged
     from HiDiffRefineLib.volumes.write import (
         PROBABILITY_EXTENSIONS,
@@ -70,17 +94,28 @@ def run(options) -> None:
     if options.probabilities:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
     check_distinct([options.image], [options.output, options.probabilities])
-    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), options.mode)
     _check_networks(pipeline, options.steps, options.prior_only)
     volume = read_image(options.image, options.series)
+    hints = _label_hints(options.hints, pipeline, volume)
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
-    started = time.monotonic()
+    started, warnings = time.monotonic(), []
     with progress_bar() as progress:
         labelmap, maps = segment(
-            pipeline, volume, options.roi, options.steps, options.seed, options.prior_only, progress
+            pipeline,
+            volume,
+            options.roi,
+            options.steps,
+            options.seed,
+            options.prior_only,
+            progress,
+            warnings.append,
+            hints,
         )
+    for warning in dict.fromkeys(warnings):
+        warn(warning)
     steps = 0 if options.prior_only else options.steps or pipeline.refiner_bundle.settings["steps"]
-    made = made_here(bundle=pipeline.bundle.name, seed=options.seed, steps=steps)
+    made = made_here(bundle=model_name(pipeline), seed=options.seed, steps=steps)
     labels = [tagged(label, made) for label in pipeline.bundle.labels]
     whole = []
     if options.probabilities:
@@ -93,9 +128,26 @@ def run(options) -> None:
         print("This model is for research use only: see its LICENSE.")
 
 
+def _label_hints(files: list[tuple[str, Path]], pipeline, volume) -> dict[int, list]:
+    """Label value → hints of its files."""
+    from HiDiffRefineLib.geometry.grids import Grid
+    from HiDiffRefineLib.hints.files import read_hints
+
+    if files and pipeline.mode != "dssm":
+        raise ConfigError("Only DSSM takes hints while it segments.", "Add --mode dssm, or use refine.")
+    values = {label.name: label.value for label in pipeline.bundle.labels}
+    hints: dict[int, list] = {}
+    for name, file in files:
+        if name not in values:
+            raise ConfigError(f"The model knows no '{name}'.", f"Its labels: {', '.join(values)}.")
+        grid = Grid(volume.array.shape, volume.ijk_to_ras)
+        hints.setdefault(values[name], []).extend(read_hints(file, grid))
+    return hints
+
+
 def _check_networks(pipeline, steps: int | None, prior_only: bool) -> None:
     """Refuses what can't run before the image is read, and says that the refiner may be left out."""
-    pipeline.check(None, ["segmentor"])
+    pipeline.check(None, [pipeline.mode])
     if not prior_only:
         try:
             pipeline.check(steps, ["refiner"])

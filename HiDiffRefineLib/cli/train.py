@@ -22,6 +22,7 @@ def run(options) -> None:
     # torch and lightning load only when they are needed.
     from HiDiffRefineLib.training.collaborate import train_collaboration
     from HiDiffRefineLib.training.config import read_config
+    from HiDiffRefineLib.training.dssm import train_dssm
     from HiDiffRefineLib.training.refiner import train_refiner
     from HiDiffRefineLib.training.segmentor import train_segmentor
 
@@ -44,7 +45,7 @@ def run(options) -> None:
         write_weights(load_bundle(config.bundle).folder, config.task, load_file(weights))
         return
     tasks = {"segmentor": train_segmentor, "plain_refiner": train_refiner, "refiner": train_refiner}
-    tasks["collaborate"] = train_collaboration
+    tasks |= {"collaborate": train_collaboration, "dssm": train_dssm}
     if config.task not in tasks:
         raise ConfigError(f"There is no training task '{config.task}'.", f"Choose one of {', '.join(tasks)}.")
     tasks[config.task](config)

@@ -10,7 +10,7 @@ from scipy.special import xlogy
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case
 from HiDiffRefineLib.evaluation.metrics import border_zone, expected_calibration_error
-from HiDiffRefineLib.inference.compose import label_probability, whole_probability
+from HiDiffRefineLib.inference.compose import LabelProbability, label_probability, whole_probability
 from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.refiner import reverse_steps
@@ -51,28 +51,42 @@ def calibrate(
         prior = pipeline.prior(scan)
         for label in pipeline.bundle.labels:
             region = pipeline.region(scan, prior, label.value)
-            zone = np.flatnonzero(border_zone(truth == label.value, volume.spacing_kji))
-            if region is None or not len(zone):
+            if region is None:
                 continue
             network, chain = pipeline.network("refiner"), pipeline.chain
             *_, mean = reverse_steps(network, chain, region, steps, seed=1, samples=SAMPLES)
             shown = label_probability(prior, label.value, scan.grid, region, mean)
-            zone = rng.choice(zone, min(len(zone), VOXELS), replace=False)
-            found.append(
-                (
-                    whole_probability([shown], label.value, truth.shape).ravel()[zone],
-                    truth.ravel()[zone] == label.value,
-                )
-            )
+            found += near_border(shown, truth, volume.spacing_kji, rng)
     progress(1.0, "done")
-    if not found:
-        raise VolumeError("No label of the model is in these cases.", "Choose cases that show some.")
-    best = fit_temperature(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    best = best_temperature(found)
     return {
         "temperature": best,
         "ece_before": float(np.mean([expected_calibration_error(p, y) for p, y in found])),
         "ece_after": float(np.mean([expected_calibration_error(tempered(p, best), y) for p, y in found])),
     }
+
+
+def near_border(
+    shown: LabelProbability, truth: np.ndarray, spacing_kji: Sequence[float], rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Probability and truth, both (n,), of some voxels near a label's true border: a list of one or none."""
+    zone = np.flatnonzero(border_zone(truth == shown.label, spacing_kji))
+    if not len(zone):
+        return []
+    zone = rng.choice(zone, min(len(zone), VOXELS), replace=False)
+    probability = whole_probability([shown], shown.label, truth.shape).ravel()[zone]
+    return [(probability, truth.ravel()[zone] == shown.label)]
+
+
+def best_temperature(found: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """`fit_temperature` of all that `near_border` found.
+
+    Raises:
+        VolumeError: nothing was found.
+    """
+    if not found:
+        raise VolumeError("No label of the model is in these cases.", "Choose cases that show some.")
+    return fit_temperature(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def fit_temperature(probability: np.ndarray, truth: np.ndarray) -> float:

@@ -23,6 +23,20 @@ def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     return 2.0 * np.count_nonzero(prediction & truth) / total if total else 1.0
 
 
+def overlaps(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Intersection over union, precision and recall of two masks of one shape.
+
+    Returns:
+        {"iou": |A ∩ B| / |A ∪ B|, "precision": |A ∩ B| / |A|, "recall": |A ∩ B| / |B|}, A the prediction;
+        where a denominator is 0, 1 if the other mask is empty as well, else 0.
+    """
+    prediction, truth = _masks(prediction, truth)
+    both, predicted, true = (np.count_nonzero(mask) for mask in (prediction & truth, prediction, truth))
+    found = {"iou": (both, predicted + true - both), "precision": (both, predicted), "recall": (both, true)}
+    nothing = float(predicted == true == 0)
+    return {name: part / whole if whole else nothing for name, (part, whole) in found.items()}
+
+
 def hausdorff95_mm(prediction: np.ndarray, truth: np.ndarray, spacing_kji: Sequence[float]) -> float:
     """95 % Hausdorff distance in mm: the larger of both directed 95th percentiles of surface distances.
 

@@ -41,6 +41,16 @@ def record_validation(folder: str | Path, result: dict, split: str, command: str
     _replace(bundle, "validation", f"{split}\n`{command}`, {_today()}.\n\n{markdown_table(result)}")
 
 
+def record_dssm(folder: str | Path, result: dict, split: str, command: str) -> None:
+    """Enters an evaluation of DSSM; arguments and errors as `record_validation`."""
+    bundle = load_bundle(folder)
+    _parted(bundle, "dssm")
+    validation = {"split": split, "date": _today(), "command": command}
+    validation |= {key: value for key, value in result.items() if key != "bundle"}
+    update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), "validation": validation})
+    _replace(bundle, "dssm", f"{split}\n`{command}`, {_today()}.\n\n{markdown_table(result)}")
+
+
 def record_hints(folder: str | Path, result: dict, split: str, command: str) -> None:
     """Enters the robot user's table into any bundle, beside those of other data, priors and robots.
 

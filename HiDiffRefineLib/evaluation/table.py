@@ -15,6 +15,7 @@ from HiDiffRefineLib.evaluation.metrics import (
     dice,
     expected_calibration_error,
     hausdorff95_mm,
+    overlaps,
 )
 from HiDiffRefineLib.volumes.labels import Label
 
@@ -24,6 +25,16 @@ ROWS = {
     "refiner_1_step": "refiner, 1 step",
     "refiner": "refiner, all steps",
     "plain_refiner": "plain refiner",
+    "dssm": "DSSM",
+    "dssm_tau0": "DSSM, head alone",
+    "dssm_k1": "DSSM, 1 step",
+    "dssm_k2": "DSSM, 2 steps",
+    "dssm_k3": "DSSM, 3 steps",
+    "dssm_k4": "DSSM, 4 steps",
+    "dssm_gamma0": "DSSM, density alone",
+    "dssm_gamma_half": "DSSM, head at half weight",
+    "dssm_tau_half": "DSSM, density at half weight",
+    "dssm_tau_double": "DSSM, density at twice the weight",
 }
 
 
@@ -51,9 +62,10 @@ def case_row(
         seconds: what the prediction took.
 
     Returns:
-        {"seconds", "labels": {name: {"dice", "hd95_mm", "ece", "error_auroc", "missing", "empty"}}}: missing
-        if the truth lacks the label, empty if only the prediction does. ece and error_auroc are nan where
-        they have no meaning: the label is missing, or (error_auroc) every voxel of the zone is right.
+        {"seconds", "labels": {name: {"dice", "iou", "precision", "recall", "hd95_mm", "ece", "error_auroc",
+        "missing", "empty"}}}: missing if the truth lacks the label, empty if only the prediction does. ece
+        and error_auroc are nan where they have no meaning: the label is missing, or (error_auroc) every voxel
+        of the zone is right.
     """
     figures = {}
     for label in labels:
@@ -63,6 +75,7 @@ def case_row(
         missing = not true.any()
         figures[label.name] = {
             "dice": dice(predicted, true),
+            **overlaps(predicted, true),
             "hd95_mm": hausdorff95_mm(predicted, true, spacing_kji),
             "ece": expected_calibration_error(p, true[zone]),
             "error_auroc": auroc(1 - np.abs(2 * p - 1), (p >= 0.5) != true[zone]),
@@ -85,9 +98,10 @@ def build_result(bundle: str, cases: Sequence[str], rows: dict[str, list[dict]])
 
     Returns:
         {"bundle", "cases": [...], "rows": {row: {"dice": {"mean", "per_label": {name: …}},
-        "hd95_mm": {"mean", "per_label"}, "ece", "error_auroc", "seconds_per_case", "missing_organs",
-        "empty_predictions"}}}. ece and error_auroc are None if no case has one. missing_organs counts labels
-        that a case's truth lacks, empty_predictions labels it has but the prediction lacks, over all cases.
+        "hd95_mm": {"mean", "per_label"}, "miou", "precision", "recall", "ece", "error_auroc",
+        "seconds_per_case", "missing_organs", "empty_predictions"}}}. ece and error_auroc are None if no case
+        has one. missing_organs counts labels that a case's truth lacks, empty_predictions labels it has but
+        the prediction lacks, over all cases.
     """
     return {
         "bundle": bundle,
@@ -101,6 +115,9 @@ def _summary(cases: list[dict]) -> dict:
     return {
         "dice": _by_label(cases, "dice"),
         "hd95_mm": _by_label(cases, "hd95_mm"),
+        "miou": float(np.mean([figure["iou"] for figure in figures])),
+        "precision": float(np.mean([figure["precision"] for figure in figures])),
+        "recall": float(np.mean([figure["recall"] for figure in figures])),
         "ece": _mean_of_known([figure["ece"] for figure in figures]),
         "error_auroc": _mean_of_known([figure["error_auroc"] for figure in figures]),
         "seconds_per_case": float(np.mean([case["seconds"] for case in cases])),
@@ -124,13 +141,20 @@ def _mean_of_known(values: list[float]) -> float | None:
 def format_table(result: dict) -> str:
     """The result as plain text for a screen: one table of rows, one of Dice and distance by label."""
     tables = "\n\n".join(aligned(cells) for cells in (_overview(result), _by_label_cells(result)))
-    return f"{result['bundle']}: {_scope(result)}\n\n{tables}\n"
+    return f"{result['bundle']}: {_scope(result)}\n\n{tables}\n{_unlike(result)}"
 
 
 def markdown_table(result: dict) -> str:
     """The same two tables in Markdown."""
     tables = "\n\n".join(markdown(cells) for cells in (_overview(result), _by_label_cells(result)))
-    return f"{_scope(result)}\n\n{tables}\n"
+    return f"{_scope(result)}\n\n{tables}\n{_unlike(result)}"
+
+
+def _unlike(result: dict) -> str:
+    if "ood_auroc" not in result:
+        return ""
+    kinds = ", ".join(f"{kind} {value:.3f}" for kind, value in result["ood_auroc_by_kind"].items())
+    return f"\nUnlike images told from these, AUROC {result['ood_auroc']:.3f}: {kinds}.\n"
 
 
 def _scope(result: dict) -> str:
@@ -141,12 +165,14 @@ def _scope(result: dict) -> str:
 
 
 def _overview(result: dict) -> list[list[str]]:
-    head = ["", "Dice", "HD95 (mm)", "ECE", "error AUROC", "s/case", "empty predictions"]
+    overlap = ["mIoU", "precision", "recall"]
+    head = ["", "Dice", "HD95 (mm)", *overlap, "ECE", "error AUROC", "s/case", "empty predictions"]
     return [head] + [
         [
             ROWS[name],
             f"{row['dice']['mean']:.3f}",
             f"{row['hd95_mm']['mean']:.1f}",
+            *(f"{row[name]:.3f}" for name in ("miou", "precision", "recall")),
             _known(row["ece"]),
             _known(row["error_auroc"]),
             f"{row['seconds_per_case']:.1f}",

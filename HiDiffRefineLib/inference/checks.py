@@ -3,9 +3,12 @@
 from HiDiffRefineLib.bundles import Bundle
 from HiDiffRefineLib.errors import ConfigError
 
+# What may give a prior: networks of a segmentor's bundle.
+MODES = ("segmentor", "dssm")
 
-def check_segmentor(bundle: Bundle) -> None:
-    """Refuses a bundle that is no segmentor.
+
+def check_segmentor(bundle: Bundle, mode: str = "segmentor") -> None:
+    """Refuses a bundle that is no segmentor, or has no weights for the mode "dssm".
 
     Raises:
         ConfigError: as said.
@@ -15,6 +18,8 @@ def check_segmentor(bundle: Bundle) -> None:
             f"'{bundle.name}' is a {bundle.kind}, not a segmentor.",
             "Choose one that `python -m HiDiffRefineLib bundles` lists as segmentor.",
         )
+    if mode == "dssm" and mode not in bundle.settings["weights"]:
+        raise ConfigError(f"'{bundle.name}' has no one-shot network (DSSM).", "Use its segmentor.")
 
 
 def checked_steps(refiner: Bundle, steps: int | None) -> int:

@@ -22,7 +22,7 @@ class LocalEngine:
     Where the pipeline's device is full, a request is answered on the processor.
 
     Args:
-        notify: told once of each such request.
+        notify: told once of each such request, and of an image that is unlike those the model knows.
         kept: where the segmentor's probabilities outlive this engine.
     """
 
@@ -38,12 +38,17 @@ class LocalEngine:
         self.grid = Grid(volume.array.shape, volume.ijk_to_ras)
         self.notify = notify
         self._kept = kept or KeptPriors()
-        self.on_device = Prepared(volume, pipeline, self._kept)
+        self.on_device = Prepared(volume, pipeline, self._kept, notify)
 
     @property
     def bundle(self) -> Bundle:
         """The segmentor's."""
         return self.pipeline.bundle
+
+    @property
+    def mode(self) -> str:
+        """What gives the prior."""
+        return self.pipeline.mode
 
     @property
     def refiner_bundle(self) -> Bundle:
@@ -55,7 +60,7 @@ class LocalEngine:
         """Where to go when the device is full; None where it is the processor itself."""
         if self.pipeline.device.type == "cpu":
             return None
-        return Prepared(self.volume, self.pipeline.on(torch.device("cpu")), self._kept)
+        return Prepared(self.volume, self.pipeline.on(torch.device("cpu")), self._kept, self.notify)
 
     def run(
         self, request: Request, progress: Progress = lambda share, what: None, wait: bool = True

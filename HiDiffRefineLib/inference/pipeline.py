@@ -14,11 +14,13 @@ from HiDiffRefineLib.bundles import Bundle, refiner_of
 from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
-from HiDiffRefineLib.inference.checks import check_segmentor, checked_steps
+from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.models import load_network
+from HiDiffRefineLib.inference.one_shot import OneShot, Variant, run_dssm, unlike
+from HiDiffRefineLib.inference.one_shot_hints import LabelHints, obeying
 from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_region
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
@@ -48,10 +50,14 @@ class Pipeline:
     """Segmentor and refiner of a bundle on one device; networks load when first used.
 
     A refiner's bundle makes a pipeline as well, for masks from elsewhere on images of any kind.
+
+    Args:
+        mode: what gives the prior: "segmentor", or "dssm" for the one-shot answer.
     """
 
     bundle: Bundle
     device: torch.device
+    mode: str = "segmentor"
     _networks: dict = field(default_factory=dict, repr=False)
 
     def open(self, volume: Volume) -> "LocalEngine":
@@ -77,9 +83,9 @@ class Pipeline:
         return self.refiner_bundle.settings.get("temperature", 1.0)
 
     def network(self, key: str) -> torch.nn.Module:
-        """The network "segmentor", "refiner" or "plain_refiner"."""
+        """The network "segmentor", "dssm", "refiner" or "plain_refiner"."""
         if key not in self._networks:
-            bundle = self.bundle if key == "segmentor" else self.refiner_bundle
+            bundle = self.bundle if key in MODES else self.refiner_bundle
             self._networks[key] = load_network(bundle, key, self.device)
         return self._networks[key]
 
@@ -97,8 +103,8 @@ class Pipeline:
             ConfigError: a segmentor is needed and the bundle is none, or impossible steps.
             BundleError: weights missing or damaged.
         """
-        if "segmentor" in needed:
-            check_segmentor(self.bundle)
+        for mode in set(needed) & set(MODES):
+            check_segmentor(self.bundle, mode)
         steps = checked_steps(self.refiner_bundle, steps) if "refiner" in needed else 0
         for key in needed:
             self.network(key)
@@ -160,14 +166,59 @@ class Pipeline:
             values = values[box][roi.holds(part_of(grid, box))]
         return intensity_range(values, rule)
 
-    def prior(self, scan: Scan, progress: Callable[[float], None] = lambda share: None) -> Prior:
-        """The segmentor's class probabilities on the working grid, without islands."""
+    def prior(
+        self,
+        scan: Scan,
+        progress: Callable[[float], None] = lambda share: None,
+        notify: Callable[[str], None] = lambda text: None,
+        hints: LabelHints | None = None,
+    ) -> Prior:
+        """Class probabilities on the working grid, by the segmentor, without islands, or by DSSM.
+
+        Args:
+            progress: called with the share done.
+            hints: in mode "dssm", hints of labels by their values.
+            notify: told, in mode "dssm", of an image that is unlike those the model knows.
+        """
+        if self.mode == "dssm":
+            found = self.one_shot(scan, None, progress, hints)
+            if warning := unlike(found, self.bundle):
+                notify(warning)
+            return found.prior
         grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
         network, labels = self.network("segmentor"), len(self.bundle.labels) + 1
         patch = self.bundle.patch_size_kji
         prior = run_segmentor(network, scan.image, scan.grid.ijk_to_ras, grid, patch, labels, progress)
         remove_islands(prior.probabilities)
         return prior
+
+    def one_shot(
+        self,
+        scan: Scan,
+        variant: Variant | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+        hints: LabelHints | None = None,
+    ) -> OneShot:
+        """DSSM's answer on the working grid; variant None for the bundle's own."""
+        grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
+        variant = variant or self.dssm_variant
+        patch = self.bundle.patch_size_kji
+        return run_dssm(
+            self.network("dssm"),
+            scan.image,
+            scan.grid.ijk_to_ras,
+            grid,
+            patch,
+            variant,
+            progress,
+            hints,
+        )
+
+    @property
+    def dssm_variant(self) -> Variant:
+        """Number of steps and temperature that measured best; 1 and 1 where nothing was measured."""
+        settings = self.bundle.settings.get("dssm", {})
+        return Variant(settings.get("steps", 1), temperature=settings.get("temperature", 1.0))
 
     def region(self, scan: Scan, prior: Prior, label: int) -> Region | None:
         """Where a label is refined; None where the prior has none of it."""
@@ -191,6 +242,8 @@ def segment(
     seed: int = 0,
     prior_only: bool = False,
     progress: Callable[[float, str], None] = lambda share, what: None,
+    notify: Callable[[str], None] = lambda text: None,
+    hints: LabelHints | None = None,
 ) -> tuple[np.ndarray, list[LabelProbability]]:
     """Segments and refines a volume.
 
@@ -200,6 +253,7 @@ def segment(
         seed: fixes the result on a device.
         prior_only: leave the refiner out.
         progress: called with the share done and what is being done.
+        notify, hints: see `Pipeline.prior`; each hint holds in the labelmap.
 
     Returns:
         labelmap (k, j, i) uint8 and the labels' probabilities, both on the volume's grid.
@@ -211,14 +265,15 @@ def segment(
     """
     if seed < 0:
         raise ConfigError(f"The seed {seed} is negative.", "Choose 0 or more.")
-    steps = pipeline.check(steps, ["segmentor"] if prior_only else ["segmentor", "refiner"])
+    steps = pipeline.check(steps, [pipeline.mode] if prior_only else [pipeline.mode, "refiner"])
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     boxes = [roi.box(grid) for roi in regions]
     for roi in regions or [None]:
         pipeline.bounds_ras(volume, roi)
     if not regions:
-        maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress)
-        return compose(maps, grid.shape_kji), maps
+        maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress, notify, hints)
+        labelmap = compose(maps, grid.shape_kji)
+        return (obeying(labelmap, hints, grid) if hints else labelmap), maps
     labelmap, maps = np.zeros(grid.shape_kji, np.uint8), []
     for n, (roi, box) in enumerate(zip(regions, boxes, strict=True)):
 
@@ -227,16 +282,19 @@ def segment(
 
         scan = pipeline.scan(volume, roi)
         inside = roi.holds(scan.grid)
-        found = [part.within(inside) for part in _label_maps(pipeline, scan, steps, seed, share)]
+        parts = _label_maps(pipeline, scan, steps, seed, share, notify, hints)
+        found = [part.within(inside) for part in parts]
         part = compose(found, scan.grid.shape_kji)
         labelmap[box][part > 0] = part[part > 0]
         maps += [part.moved(box) for part in found]
-    return labelmap, maps
+    return (obeying(labelmap, hints, grid) if hints else labelmap), maps
 
 
-def _label_maps(pipeline: Pipeline, scan: Scan, steps: int, seed: int, progress) -> list[LabelProbability]:
+def _label_maps(
+    pipeline: Pipeline, scan: Scan, steps: int, seed: int, progress, notify, hints
+) -> list[LabelProbability]:
     share = 0.6 if steps else 1.0
-    prior = pipeline.prior(scan, lambda done: progress(share * done, "segmenting"))
+    prior = pipeline.prior(scan, lambda done: progress(share * done, "segmenting"), notify, hints)
     labels, maps = pipeline.bundle.labels, []
     for n, label in enumerate(labels):
         if steps:

@@ -1,5 +1,6 @@
 """A volume and its models on one device: what edits find there, made once, when first needed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,11 +28,12 @@ class KeptPriors:
 
 @dataclass(eq=False)
 class Prepared:
-    """A volume in front of a pipeline."""
+    """A volume in front of a pipeline; `notify`: see `Pipeline.prior`."""
 
     volume: Volume
     pipeline: Pipeline
     kept: KeptPriors
+    notify: Callable[[str], None] = lambda text: None
     _shown: dict = field(default_factory=dict, repr=False)
     _images: dict = field(default_factory=dict, repr=False)
     _priors: dict = field(default_factory=dict, repr=False)
@@ -66,7 +68,7 @@ class Prepared:
     def prior(
         self, roi: RegionOfInterest | None = None, progress: Progress = lambda share, what: None
     ) -> Prior:
-        """The segmentor's class probabilities on the volume or on a region of interest.
+        """The pipeline's class probabilities on the volume or on a region of interest.
 
         Raises:
             VolumeError: as for `scan`.
@@ -78,8 +80,8 @@ class Prepared:
             shape = (len(self.pipeline.bundle.labels) + 1, *grid.shape_kji)
             found = self.kept.load(roi, shape)
             if found is None:
-                self.pipeline.check(None, ["segmentor"])
-                prior = self.pipeline.prior(scan, lambda done: progress(done, "segmenting"))
+                self.pipeline.check(None, [self.pipeline.mode])
+                prior = self.pipeline.prior(scan, lambda done: progress(done, "segmenting"), self.notify)
                 self.kept.save(roi, prior.probabilities.cpu().numpy())
             else:
                 prior = Prior(torch.from_numpy(found).to(self.pipeline.device), grid)

@@ -1,6 +1,6 @@
 """The prior: a segmentor swept over a volume on its working grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -90,53 +90,85 @@ def run_segmentor(
         labels: what the network tells apart, background included.
         progress: called with the share of windows done.
     """
+    windows = resample(image, ijk_to_ras, grid)
+    return Prior(softmax(sweep(network, windows, patch_kji, flat_logits(labels), progress)), grid)
+
+
+def flat_logits(labels: int) -> list[float]:
+    """Logits of background in a window of nothing but air."""
+    return [FLAT_LOGIT] + [-FLAT_LOGIT] * (labels - 1)
+
+
+def softmax(logits: torch.Tensor) -> torch.Tensor:
+    """Probabilities float16 of logits (labels, k, j, i)."""
+    probabilities = torch.empty_like(logits, dtype=torch.float16)
+    for k in range(logits.shape[1]):  # slice by slice: a second float32 copy could be gigabytes
+        probabilities[:, k] = torch.softmax(logits[:, k], dim=0)
+    return probabilities
+
+
+@torch.inference_mode()
+def sweep(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    patch_kji,
+    flat: Sequence[float],
+    progress: Callable[[float], None] = lambda share: None,
+    overlap: float = OVERLAP,
+) -> torch.Tensor:
+    """What a network says of a region, window by window, blended.
+
+    Args:
+        network: (B, C, k, j, i) → (B, len(flat), k, j, i), on the image's device.
+        image: (C, k, j, i) float32 on the working grid; its first channel in 0…1.
+        patch_kji: window size in voxels.
+        flat: what to say of a window of nothing but air.
+        progress: called with the share of windows done.
+        overlap: of neighbouring windows.
+
+    Returns:
+        float32 (len(flat), k, j, i).
+    """
     from monai.inferers import sliding_window_inference  # longer to import than torch; edits don't need it
 
-    device = image.device
-    windows = resample(image, ijk_to_ras, grid)[None]
+    device, shape_kji = image.device, image.shape[1:]
     done = 0
 
     def predict(batch: torch.Tensor) -> torch.Tensor:
         nonlocal done
-        logits = batch.new_full((len(batch), labels, *batch.shape[2:]), -FLAT_LOGIT)
-        logits[:, 0] = FLAT_LOGIT
-        shows = batch.flatten(1).std(1) > FLAT
+        found = batch.new_tensor(flat).view(1, -1, 1, 1, 1).repeat(len(batch), 1, *batch.shape[2:])
+        shows = batch[:, 0].flatten(1).std(1) > FLAT
         if shows.any():
             with autocast(device):
                 seen = batch[shows].contiguous(memory_format=torch.channels_last_3d)
-                logits[shows] = network(seen).float()
+                found[shows] = network(seen).float()
         done += len(batch)
         progress(done / count)
-        return logits
+        return found
 
-    count = _window_count(grid.shape_kji, patch_kji)
-    batch = window_batch(device, grid.shape_kji, patch_kji, labels)
+    count = _window_count(shape_kji, patch_kji, overlap)
+    batch = window_batch(device, shape_kji, patch_kji, len(flat))
     while True:
         try:
-            logits = sliding_window_inference(
-                windows,
+            return sliding_window_inference(
+                image[None],
                 roi_size=tuple(patch_kji),
                 sw_batch_size=batch,
                 predictor=predict,
-                overlap=OVERLAP,
+                overlap=overlap,
                 mode="gaussian",
-            )
-            break
+            )[0]
         except torch.cuda.OutOfMemoryError:
             # Another program may have taken what was free a moment ago.
             if batch == 1:
                 raise
             torch.cuda.empty_cache()
             batch, done = 1, 0
-    probabilities = torch.empty_like(logits[0], dtype=torch.float16)
-    for k in range(grid.shape_kji[0]):  # slice by slice: a second float32 copy could be gigabytes
-        probabilities[:, k] = torch.softmax(logits[0, :, k], dim=0)
-    return Prior(probabilities, grid)
 
 
-def _window_count(shape_kji, patch_kji) -> int:
+def _window_count(shape_kji, patch_kji, overlap: float) -> int:
     windows = 1
     for size, patch in zip(shape_kji, patch_kji, strict=True):
         # MONAI moves its windows by whole voxels, rounded down.
-        windows *= ceil(max(size - patch, 0) / int(patch * (1 - OVERLAP))) + 1
+        windows *= ceil(max(size - patch, 0) / max(int(patch * (1 - overlap)), 1)) + 1
     return windows

@@ -2,11 +2,12 @@
 
 from torch import nn
 
+from HiDiffRefineLib.dssm.network import DSSM
 from HiDiffRefineLib.errors import BundleError
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.networks.segmentor import residual_unet
 
-NETWORKS = {"residual_unet": residual_unet, "bernoulli_refiner": BernoulliRefiner}
+NETWORKS = {"residual_unet": residual_unet, "bernoulli_refiner": BernoulliRefiner, "dssm": DSSM}
 
 
 def build_network(name: str, arguments: dict) -> nn.Module:

@@ -33,11 +33,13 @@ class WorkerModels:
 
     Args:
         device: auto, cuda, mps or cpu.
+        mode: "segmentor" or "dssm".
     """
 
     worker: "Worker"
     bundle: Bundle
     device: str
+    mode: str = "segmentor"
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
@@ -54,7 +56,7 @@ class WorkerEngine:
 
     def __init__(self, models: WorkerModels, volume: Volume):
         self.volume = volume
-        self.bundle = models.bundle
+        self.bundle, self.mode = models.bundle, models.mode
         self._models = models
         self._opened: OpenVolume | None = None
         self.keys: set[str] = set()  # of shared memory: the volume's, and for probabilities
@@ -136,6 +138,7 @@ class WorkerEngine:
             volume.modality,
             str(self.bundle.folder),
             self._models.device,
+            self._models.mode,
         )
 
 

@@ -121,9 +121,10 @@ class Server:
         from HiDiffRefineLib.inference.pipeline import Pipeline
 
         if opened.key not in self._engines:
-            models = opened.bundle, opened.device
+            models = opened.bundle, opened.device, opened.mode
             if models not in self._pipelines:
-                self._pipelines[models] = Pipeline(load_bundle(opened.bundle), choose_device(opened.device))
+                bundle, device = load_bundle(opened.bundle), choose_device(opened.device)
+                self._pipelines[models] = Pipeline(bundle, device, opened.mode)
             memory, priors = shared.attach(opened.key), SharedPriors(opened.key)
             array = np.frombuffer(memory.buf, opened.dtype, int(np.prod(opened.shape))).reshape(opened.shape)
             volume = Volume(array, opened.ijk_to_ras, opened.name, opened.modality)

@@ -24,6 +24,7 @@ class OpenVolume:
         ijk_to_ras, name, modality: as for `Volume`.
         bundle: folder of the segmentor's bundle.
         device: name of the device, or "auto".
+        mode: what gives the prior, "segmentor" or "dssm".
     """
 
     key: str
@@ -34,6 +35,7 @@ class OpenVolume:
     modality: str
     bundle: str
     device: str
+    mode: str
 
 
 @dataclass(frozen=True)

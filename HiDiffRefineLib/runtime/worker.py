@@ -109,13 +109,17 @@ class Worker:
     def __exit__(self, *error) -> None:
         self.stop()
 
-    def models(self, bundle: str | Path, device: str = "auto") -> WorkerModels:
-        """Models for `RefinementSession`, by a bundle's name or folder; device: auto, cuda, mps or cpu.
+    def models(self, bundle: str | Path, device: str = "auto", mode: str = "segmentor") -> WorkerModels:
+        """Models for `RefinementSession`, by a bundle's name or folder.
+
+        Args:
+            device: auto, cuda, mps or cpu.
+            mode: what gives the prior: "segmentor", or "dssm" for the one-shot answer.
 
         Raises:
             BundleError: no such bundle.
         """
-        return WorkerModels(self, load_bundle(bundle), device)
+        return WorkerModels(self, load_bundle(bundle), device, mode)
 
     @property
     def ready(self) -> bool:

@@ -10,6 +10,7 @@ from HiDiffRefineLib.hints.hint import Hint, bounds_ras
 from HiDiffRefineLib.scene import segmentation_nodes as segmentations
 from HiDiffRefineLib.scene.labelmaps import paste
 from HiDiffRefineLib.session.editing import SEED
+from HiDiffRefineLib.session.engine import model_name
 from HiDiffRefineLib.volumes.provenance import made_here
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def mark_made(scene: "SceneSession", segment_id: str) -> None:
     """Says in a segment that it is in progress, and how it came about, for whoever it is exported to."""
     engine, layer = scene.session.engine, scene.session.state.layers[scene.name_of(segment_id)]
     steps, hints = engine.refiner_bundle.settings["steps"], len(layer.told.hints)
-    made = made_here(bundle=engine.bundle.name, seed=SEED, steps=steps, hints=hints)
+    made = made_here(bundle=model_name(engine), seed=SEED, steps=steps, hints=hints)
     with scene.own_writes():
         segmentations.mark(scene.node, segment_id, completed=False, made=made)
 

@@ -16,6 +16,7 @@ class Engine(Protocol):
 
     volume: Volume
     bundle: Bundle
+    mode: str
     refiner_bundle: Bundle
 
     def run(self, request: Request, progress: Progress, wait: bool) -> Iterator:
@@ -37,6 +38,7 @@ class Models(Protocol):
     """A bundle that engines can be made of, one a volume: a `Pipeline`, or a worker's."""
 
     bundle: Bundle
+    mode: str
     refiner_bundle: Bundle
 
     def open(self, volume: Volume) -> Engine:
@@ -45,9 +47,14 @@ class Models(Protocol):
 
 @dataclass
 class LocalModels:
-    """A bundle's models in this process, on the best device. torch is imported when they are first used."""
+    """A bundle's models in this process, on the best device. torch is imported when they are first used.
+
+    Args:
+        mode: what gives the prior: "segmentor", or "dssm" for the one-shot answer.
+    """
 
     bundle: Bundle
+    mode: str = "segmentor"
 
     @cached_property
     def refiner_bundle(self) -> Bundle:
@@ -72,6 +79,11 @@ class LazyEngine:
         return self.models.bundle
 
     @property
+    def mode(self) -> str:
+        """What gives the prior."""
+        return self.models.mode
+
+    @property
     def refiner_bundle(self) -> Bundle:
         """The refiner's."""
         return self.models.refiner_bundle
@@ -82,7 +94,7 @@ class LazyEngine:
         from HiDiffRefineLib.inference.models import choose_device
         from HiDiffRefineLib.inference.pipeline import Pipeline
 
-        return Pipeline(self.bundle, choose_device()).open(self.volume)
+        return Pipeline(self.bundle, choose_device(), self.models.mode).open(self.volume)
 
     def run(self, request: Request, progress: Progress, wait: bool) -> Iterator:
         """See `Engine`."""
@@ -91,6 +103,11 @@ class LazyEngine:
     def close(self) -> None:
         """Forgets the models."""
         self.__dict__.pop("made", None)
+
+
+def model_name(models: Models | Engine) -> str:
+    """What a journal, and the note of how a segment was made, call the models: priors differ by mode."""
+    return models.bundle.name if models.mode == "segmentor" else f"{models.bundle.name} ({models.mode})"
 
 
 def models_of(bundle: "str | Path | Models") -> Models:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.session.codec import decode
-from HiDiffRefineLib.session.engine import Models, models_of
+from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.examining import examining, run
 from HiDiffRefineLib.session.record import FORMAT, Journal, damaged, header, read_lines
 from HiDiffRefineLib.session.session import RefinementSession
@@ -37,7 +37,7 @@ def restoring(
     path, models = Path(path), models_of(bundle)
     lines, size = read_lines(path)
     checksum = yield from examining(volume)
-    _check_header(_decoded(lines[0], path), header(volume, models.bundle.name, checksum), path)
+    _check_header(_decoded(lines[0], path), header(volume, model_name(models), checksum), path)
     session = RefinementSession(volume, models, checksum=checksum)
     for line in lines[1:]:
         event = _decoded(line, path)

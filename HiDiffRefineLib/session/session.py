@@ -17,7 +17,7 @@ from HiDiffRefineLib.session import jobs
 from HiDiffRefineLib.session.blocks import Block, block_of, difference
 from HiDiffRefineLib.session.checks import check_free, check_new_hint, check_possible, checked, found
 from HiDiffRefineLib.session.editing import doubt_request, edit_request
-from HiDiffRefineLib.session.engine import Models, models_of
+from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.examining import examine
 from HiDiffRefineLib.session.record import Journal, header
 from HiDiffRefineLib.session.state import EVENTS, State
@@ -46,7 +46,8 @@ class RefinementSession:
         volume: an image, not a segmentation.
         bundle: of the segmentor, whose intensity rule and working spacing hold for every segment: a name or
             folder, for models in this process, or models elsewhere (`runtime.worker.Worker.models`). With
-            "refiner-only" there is no segmentor: any image, and masks from elsewhere.
+            "refiner-only" there is no segmentor: any image, and masks from elsewhere. Models of mode "dssm"
+            segment in one shot and start edits from that.
         journal: a file that does not exist yet, which records the session (see `journal.restore`). If it
             cannot be written, the session goes on without; a warning says so once, `journal.problem` since.
         checksum: what `examining` returned, for who has run it already.
@@ -69,7 +70,7 @@ class RefinementSession:
         self.state = State(Grid(volume.array.shape, volume.ijk_to_ras))
         self.journal = None
         if journal is not None:
-            self.journal = Journal.create(journal, header(volume, models.bundle.name, checksum))
+            self.journal = Journal.create(journal, header(volume, model_name(models), checksum))
         self.engine = models.open(volume)
         self._open_job = lambda: None
         self._doubtful: list[np.ndarray] | None = None
@@ -128,7 +129,7 @@ class RefinementSession:
     ) -> Iterator[None]:
         """`segment` as an iterator; the segments are there when it ends."""
         self._settle()
-        check_segmentor(self.engine.bundle)
+        check_segmentor(self.engine.bundle, self.engine.mode)
         for label in self.engine.bundle.labels:
             check_free(label.name, self.state)
         return self._open(jobs.segmenting(self, tuple(roi), progress, wait))

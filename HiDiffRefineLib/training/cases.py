@@ -27,12 +27,14 @@ class Case:
 
 
 def read_folder(folder: Path, intensity: dict) -> list[Case]:
-    """Cases of a folder that holds images/ and labels/ with the same file names.
+    """Cases of a folder that holds images/ and labels/ with the same file names; pictures are told by .png.
 
     Args:
         folder: the data set.
         intensity: a bundle's intensity rule.
     """
+    if any((folder / "labels").glob("*.png")):
+        return read_pictures(folder)
     # SimpleITK is needed to read files, not to train from a packed archive.
     from HiDiffRefineLib.evaluation.cases import find_cases, read_case
     from HiDiffRefineLib.inference.intensity import intensity_range, scale
@@ -45,6 +47,29 @@ def read_folder(folder: Path, intensity: dict) -> list[Case]:
         image = np.rint(255 * image).astype(np.uint8)
         cases.append(Case(title(Path(file)), image, labels.astype(np.uint8), volume.ijk_to_ras))
     return cases
+
+
+def read_pictures(folder: Path) -> list[Case]:
+    """Cases of a folder of pictures: luminance as it is, of one slice, a pixel being a millimetre.
+
+    The labels are the mask's grey values in ascending order: 0, 150, 200, 250 become 0, 1, 2, 3.
+    """
+    import SimpleITK as sitk
+
+    cases = []
+    for file in sorted((folder / "labels").glob("*.png")):
+        picture = next((folder / "images").glob(f"{file.stem}.*"))
+        image = sitk.GetArrayFromImage(sitk.ReadImage(str(picture)))
+        if image.ndim == 3:
+            # ITU-R BT.601.
+            image = np.rint(image @ np.array([0.299, 0.587, 0.114]))
+        cases.append((file.stem, image, sitk.GetArrayFromImage(sitk.ReadImage(str(file)))))
+    values = np.unique(np.concatenate([np.unique(mask) for *_, mask in cases]))
+    down = np.diag([1.0, -1, 1, 1])  # rows go down
+    return [
+        Case(name, image[None].astype(np.uint8), np.searchsorted(values, mask)[None].astype(np.uint8), down)
+        for name, image, mask in cases
+    ]
 
 
 def save_cases(path: Path, cases: list[Case]) -> None:
@@ -74,7 +99,9 @@ def load_cases(path: Path) -> list[Case]:
 
 
 def split_cases(cases: list[Case], folds: int, fold: int | None) -> tuple[list[Case], list[Case]]:
-    """Training and validation cases: fold f validates on every `folds`-th case, from f on; None on none.
+    """Training and validation cases: fold f validates on every `folds`-th patient, from f on; None on none.
+
+    Cases named …_frameNN are one patient's: apart, the one would tell of the other.
 
     Raises:
         ConfigError: there is no such fold.
@@ -84,4 +111,10 @@ def split_cases(cases: list[Case], folds: int, fold: int | None) -> tuple[list[C
     # Fold 4 of 4 would train on what it validates on.
     if not 0 <= fold < folds:
         raise ConfigError(f"There is no fold {fold} of {folds}.", f"Choose 0 to {folds - 1}, or null.")
-    return [c for n, c in enumerate(cases) if n % folds != fold], cases[fold::folds]
+    patients = list(dict.fromkeys(_patient(case) for case in cases))
+    held_out = set(patients[fold::folds])
+    return [c for c in cases if _patient(c) not in held_out], [c for c in cases if _patient(c) in held_out]
+
+
+def _patient(case: Case) -> str:
+    return case.name.partition("_frame")[0]

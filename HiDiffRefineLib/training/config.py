@@ -1,7 +1,7 @@
 """Training configurations: JSON files checked field by field."""
 
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
@@ -9,6 +9,7 @@ from typing import get_args, get_origin, get_type_hints
 from HiDiffRefineLib.errors import ConfigError
 
 _KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
+_KINDS[dict] = "an object"
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class TrainConfig:
     """What to train, on what, for how long.
 
     Args:
-        task: "segmentor", "plain_refiner", "refiner" or "collaborate".
+        task: "segmentor", "dssm", "plain_refiner", "refiner" or "collaborate".
         bundle: name or folder of the bundle whose network, spacing and labels are trained.
-        cases: packed case archives, one for a segmentor, any number for a refiner.
+        cases: packed case archives, one for a segmentor or DSSM, any number for a refiner.
         output: folder for checkpoint, curves and log.
         folds, fold: fold f of n leaves out every n-th case from f on; fold null trains on all.
         minutes: the learning-rate schedule ends after this long (or after `iterations`, if sooner).
@@ -34,6 +35,9 @@ class TrainConfig:
             and the truth is corrupted instead.
         segmentor: for "collaborate", weights of the segmentor to train along.
         collaboration: for "collaborate", the weight w of the refiner's loss in the segmentor's.
+        network: for "dssm", arguments of the network that differ from the bundle's: {"discriminative": true}
+            trains the twin with tau 0, {"fusion": false} the ablation without Feature Fusion Module.
+        recycling: for "dssm", the share of samples whose state is the network's own, not the truth's.
     """
 
     task: str
@@ -57,6 +61,8 @@ class TrainConfig:
     priors: tuple[str, ...] = ()
     segmentor: str | None = None
     collaboration: float = 0.0
+    network: dict = field(default_factory=dict)
+    recycling: float = 0.5
 
 
 def read_config(path: Path, overrides: list[str] = ()) -> TrainConfig:
@@ -82,7 +88,7 @@ def read_config(path: Path, overrides: list[str] = ()) -> TrainConfig:
     kinds = get_type_hints(TrainConfig)
     if unknown := sorted(set(values) - set(kinds)):
         raise ConfigError(f"{path}: unknown field '{unknown[0]}'.", f"Known: {', '.join(sorted(kinds))}.")
-    needed = {f.name for f in fields(TrainConfig) if f.default is MISSING}
+    needed = {f.name for f in fields(TrainConfig) if f.default is f.default_factory is MISSING}
     if missing := sorted(needed - set(values)):
         raise ConfigError(f"{path} lacks the field '{missing[0]}'.", "Add it.")
     return TrainConfig(**{key: _typed(path, key, value, kinds[key]) for key, value in values.items()})

@@ -159,13 +159,19 @@ class SegmentationPatches(Patches):
         self.places = [label_places(case, self.rng) for case in cases]
         self.bounds = [Grid(case.labels.shape, case.ijk_to_ras).bounds_ras() for case in cases]
 
-    def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """One augmented image (1, k, j, i) in 0…1 and its labels (1, k, j, i), float32."""
-        number = self.rng.integers(len(self.cases))
-        case, linear = self.cases[number], random_linear(self.rng, self.mirror)
+    def place(self) -> tuple[int, Grid, str]:
+        """Where a patch lies: the case's number, the grid, and what is beyond the volume's border."""
+        number = int(self.rng.integers(len(self.cases)))
+        linear = random_linear(self.rng, self.mirror)
         grid = centered_grid(self._center(number), self.patch_kji, self.spacing_kji, linear)
         # Black beyond the border tells where in a crop one is; a whole head shows anatomy there.
         outside = "reflection" if self.mirror and self.rng.random() < REFLECTED_SHARE else "zeros"
+        return number, grid, outside
+
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """One augmented image (1, k, j, i) in 0…1 and its labels (1, k, j, i), float32."""
+        number, grid, outside = self.place()
+        case = self.cases[number]
         image = resample(case.image, case.ijk_to_ras, grid, outside=outside)
         labels = resample(case.labels, case.ijk_to_ras, grid, mode="nearest", outside=outside)
         return self.augment(image), labels

@@ -103,7 +103,7 @@ def test_tables_show_every_row_and_label(result):
     assert lines["spleen"].split() == ["spleen", "0.500", "/", "5.8", "1.000", "/", "0.0"]
     markdown = markdown_table(result)
     assert "| refiner, all steps | 1.000 | 0.0 |" in markdown
-    assert markdown.count("---:") == 6 + 2
+    assert markdown.count("---:") == 9 + 2
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ class ObedientModels:
     radii_mm: tuple[float, ...] = (2.0, 4.0)
     bundle: Bundle = field(default_factory=lambda: load_bundle("hippocampus-mr"))
     refiner_bundle: Bundle = field(default_factory=lambda: load_bundle("refiner"))
+    mode: str = "segmentor"
 
     def open(self, volume: Volume) -> "ObedientEngine":
         return ObedientEngine(volume, self)
@@ -46,6 +47,10 @@ class ObedientEngine:
     @property
     def bundle(self) -> Bundle:
         return self.models.bundle
+
+    @property
+    def mode(self) -> str:
+        return self.models.mode
 
     @property
     def refiner_bundle(self) -> Bundle:

@@ -25,7 +25,7 @@ def pipeline(small_refiner, by_thresholds) -> Pipeline:
     )
     bundle = Bundle("tiny", load_bundle("hippocampus-mr").folder, metadata)
     networks = {"segmentor": by_thresholds(0.3, 0.6), "refiner": refiner}
-    pipeline = Pipeline(bundle, torch.device("cpu"), networks)
+    pipeline = Pipeline(bundle, torch.device("cpu"), _networks=networks)
     metadata = deepcopy(load_bundle("refiner").metadata)
     metadata["hidiffrefine"].update(patch_size_kji=[16, 32, 32], steps=2)
     pipeline.refiner_bundle = Bundle("tiny-refiner", bundle.folder, metadata)

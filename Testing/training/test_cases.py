@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from HiDiffRefineLib.errors import ConfigError
-from HiDiffRefineLib.training.cases import load_cases, read_folder, save_cases, split_cases
+from HiDiffRefineLib.training.cases import Case, load_cases, read_folder, save_cases, split_cases
 
 
 def test_packed_cases_come_back_bit_by_bit(tmp_path, make_case):
@@ -31,15 +31,16 @@ def test_a_missing_archive_is_refused(tmp_path):
 
 @given(st.integers(0, 40), st.integers(1, 8))
 def test_folds_are_disjoint_and_complete(count, folds):
-    cases = [f"case {n}" for n in range(count)]
+    names, nothing = [f"case {n}" for n in range(count)], np.zeros((1, 1, 1), np.uint8)
+    cases = [Case(name, nothing, nothing, np.eye(4)) for name in names]
     seen = []
     for fold in range(folds):
-        training, held_out = split_cases(cases, folds, fold)
+        training, held_out = ([case.name for case in part] for part in split_cases(cases, folds, fold))
         assert not set(training) & set(held_out)
-        assert set(training) | set(held_out) == set(cases)
-        assert len(held_out) in (count // folds, -(-count // folds))
+        assert set(training) | set(held_out) == set(names)
+        assert held_out == names[fold::folds]
         seen += held_out
-    assert sorted(seen) == sorted(cases)
+    assert sorted(seen) == sorted(names)
 
 
 def test_without_a_fold_all_cases_train():
@@ -71,3 +72,18 @@ def test_a_folder_is_read_by_the_bundles_intensity_rule(tmp_path):
     # ITK's LPS is RAS with the first two axes turned round.
     assert case.ijk_to_ras[:3, 3] == pytest.approx([-10, -20, 30])
     assert case.ijk_to_ras[:3, :3] == pytest.approx(np.diag([-1, -2, 3]))
+
+
+def test_pictures_become_cases_of_one_slice(tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    colour = np.zeros((6, 8, 3), np.uint8)
+    colour[:, :4] = (255, 0, 0)
+    sitk.WriteImage(sitk.GetImageFromArray(colour, isVector=True), str(tmp_path / "images/one.png"))
+    mask = np.zeros((6, 8), np.uint8)
+    mask[0], mask[1] = 150, 250
+    sitk.WriteImage(sitk.GetImageFromArray(mask), str(tmp_path / "labels/one.png"))
+    (case,) = read_folder(tmp_path, {"rule": "percentiles", "low": 0, "high": 100})
+    assert case.name == "one" and case.image.shape == case.labels.shape == (1, 6, 8)
+    assert case.image[0, 0, 0] == 76 and case.image[0, 0, 7] == 0
+    assert case.labels[0, :3, 0].tolist() == [1, 2, 0]

@@ -1,0 +1,204 @@
+"""Evaluating DSSM: its rows on cases with known labels, and whether it tells images that it does not know."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from HiDiffRefineLib.dssm.typicality import reference_of, unlikeness
+from HiDiffRefineLib.evaluation.calibration import best_temperature, near_border
+from HiDiffRefineLib.evaluation.cases import find_cases, read_case
+from HiDiffRefineLib.evaluation.metrics import auroc
+from HiDiffRefineLib.evaluation.table import build_result, case_row
+from HiDiffRefineLib.evaluation.unlike import SPOILT, foreign_scans, spoilt
+from HiDiffRefineLib.inference.compose import compose, label_probability, whole_probability
+from HiDiffRefineLib.inference.one_shot import Variant, profile_of
+from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
+from HiDiffRefineLib.training.device_patches import augmented
+from HiDiffRefineLib.volumes.read import title
+
+# What the table always has, beside the bundle's own number of steps.
+ROWS = {"dssm_tau0": Variant(0), "dssm_k1": Variant(1)}
+ABLATIONS = {
+    "dssm_k2": Variant(2),
+    "dssm_k3": Variant(3),
+    "dssm_k4": Variant(4),
+    "dssm_gamma0": Variant(1, gamma=0.0),
+    "dssm_gamma_half": Variant(1, gamma=0.5),
+    "dssm_tau_half": Variant(1, tau_share=0.5),
+    "dssm_tau_double": Variant(1, tau_share=2.0),
+}
+# Images of each foreign folder that are looked at.
+FOREIGN = 20
+# How often each image is looked at again for calibration, in other contrast, brightness, sharpness and noise
+# of the range that training covers: a few cases of one scanner say little about how far known images vary.
+DRAWS = 4
+
+
+def evaluate_dssm(
+    pipeline: Pipeline,
+    folder: Path,
+    names: Sequence[str] = (),
+    unlike: Sequence[Path] = (),
+    ablations: bool = False,
+    progress: Callable[[float, str], None] = lambda share, what: None,
+) -> dict:
+    """Figures of DSSM over the cases of a folder.
+
+    Args:
+        folder: holds images/ and labels/ with the same file names.
+        names: only these cases (file names without extension).
+        unlike: folders of images of other kinds, beside spoilt images of these cases.
+        ablations: also the rows of `ABLATIONS`.
+
+    Returns:
+        the JSON of `build_result`; if the bundle's DSSM is calibrated, "ood_auroc" too, over all kinds of
+        unlike images together, and "ood_auroc_by_kind".
+
+    Raises:
+        VolumeError: no such folder or cases, or a case that can't be read.
+        ConfigError, BundleError: a bundle without DSSM.
+    """
+    files = find_cases(folder, names)
+    pipeline.check(None, ["dssm"])
+    rows: dict[str, list] = {}
+    known: list[np.ndarray] = []
+    others: dict[str, list[np.ndarray]] = {}
+    reference = pipeline.bundle.settings.get("dssm", {}).get("typical")
+    for n, file in enumerate(files):
+        progress(n / len(files), file)
+        volume, truth = read_case(folder, file)
+        scan = pipeline.scan(volume)
+        found, own = case_figures(pipeline, scan, truth, ablations)
+        for row, figures in found.items():
+            rows.setdefault(row, []).append(figures)
+        if reference:
+            known.append(own)
+            for kind, profile in spoilt_profiles(pipeline, scan, seed=n).items():
+                others.setdefault(kind, []).append(profile)
+    if reference:
+        for other in unlike:
+            scans = foreign_scans(other, scan.grid, pipeline.device, FOREIGN)
+            others[other.name] = [profile_of(pipeline.one_shot(one)) for one in scans]
+    progress(1.0, "done")
+    result = build_result(pipeline.bundle.name, [title(Path(file)) for file in files], rows)
+    return result | (ood_figures(known, others, reference) if reference else {})
+
+
+def case_figures(
+    pipeline: Pipeline, scan: Scan, truth: np.ndarray, ablations: bool = False
+) -> tuple[dict[str, dict], np.ndarray]:
+    """A `case_row` for each row, and the profile of -log p(v) of the bundle's own row."""
+    figures, profile, own = {}, None, pipeline.dssm_variant
+    variants = {"dssm": own, **ROWS, **(ABLATIONS if ablations else {})}
+    # The head alone stays as it was trained, a segmentor like any other.
+    variants = {
+        row: replace(variant, temperature=own.temperature) if variant.steps else variant
+        for row, variant in variants.items()
+    }
+    asked: dict[Variant, dict] = {}
+    for row, variant in variants.items():
+        if variant not in asked:
+            started = time.monotonic()
+            answer = pipeline.one_shot(scan, variant)
+            seconds = time.monotonic() - started
+            labels = pipeline.bundle.labels
+            maps = [label_probability(answer.prior, label.value, scan.grid) for label in labels]
+            maps = [found for found in maps if found is not None]
+            whole = partial(whole_probability, maps, shape_kji=truth.shape)
+            labelmap = compose(maps, truth.shape)
+            asked[variant] = case_row(labelmap, whole, truth, labels, scan.grid.spacing_kji, seconds)
+        if profile is None:
+            profile = profile_of(answer)
+        figures[row] = asked[variant]
+    return figures, profile
+
+
+def spoilt_profiles(pipeline: Pipeline, scan: Scan, seed: int) -> dict[str, np.ndarray]:
+    """The profile of -log p(v) of a scan spoilt in each way of `SPOILT`."""
+    return {kind: profile_of(pipeline.one_shot(spoilt(scan, kind, seed))) for kind in SPOILT}
+
+
+def calibrate_dssm(
+    pipeline: Pipeline,
+    folder: Path,
+    names: Sequence[str] = (),
+    progress: Callable[[float, str], None] = lambda share, what: None,
+) -> dict:
+    """How sure the answer may be of itself, and what images that the model knows look like to it.
+
+    Args:
+        folder: holds images/ and labels/ with the same file names.
+        names: only these cases (file names without extension), unseen by the weights.
+
+    Returns:
+        {"temperature", "typical"}: the temperature of least negative log-likelihood near the labels' borders,
+        and `typicality.reference_of` the images.
+
+    Raises:
+        as `evaluate_dssm`; VolumeError also where no label is in the cases.
+    """
+    files = find_cases(folder, names)
+    pipeline.check(None, ["dssm"])
+    profiles: list[np.ndarray] = []
+    near: list[tuple[np.ndarray, np.ndarray]] = []
+    rng = np.random.default_rng(0)
+    for n, file in enumerate(files):
+        progress(n / len(files), file)
+        volume, truth = read_case(folder, file)
+        scan = pipeline.scan(volume)
+        profiles += known_profiles(pipeline, scan, seed=n)
+        untempered = replace(pipeline.dssm_variant, temperature=1.0)
+        prior = pipeline.one_shot(scan, untempered).prior
+        for label in pipeline.bundle.labels:
+            shown = label_probability(prior, label.value, scan.grid)
+            if shown is not None:
+                near += near_border(shown, truth, volume.spacing_kji, rng)
+    progress(1.0, "done")
+    return {"temperature": best_temperature(near), "typical": reference_of(profiles)}
+
+
+def known_profiles(pipeline: Pipeline, scan: Scan, seed: int) -> list[np.ndarray]:
+    """Profiles of a scan as it is, and as training might show it, `DRAWS` times."""
+    generator = torch.Generator(scan.image.device).manual_seed(seed)
+    shown = [scan.image, *(augmented(scan.image[None], generator)[0] for _ in range(DRAWS))]
+    return [profile_of(pipeline.one_shot(Scan(image, scan.grid, scan.bounds_ras))) for image in shown]
+
+
+def ood_figures(
+    known: Sequence[np.ndarray], others: dict[str, Sequence[np.ndarray]], reference: dict
+) -> dict:
+    """{"ood_auroc": …, "ood_auroc_by_kind": {kind: …}}: does `unlikeness` tell others from known images?"""
+    inside = [unlikeness(one, reference) for one in known]
+    outside = {kind: [unlikeness(one, reference) for one in found] for kind, found in others.items()}
+    every = [score for scores in outside.values() for score in scores]
+    return {"ood_auroc": _auroc(inside, every), "ood_auroc_by_kind": _by_kind(inside, outside)}
+
+
+def left_out_figures(known: Sequence[np.ndarray], others: dict[str, Sequence[np.ndarray]]) -> dict:
+    """`ood_figures` where no other images are at hand to calibrate on.
+
+    Each known image is judged by a reference made of the others; unlike images by the mean of their scores
+    under all these references.
+    """
+    references = [reference_of([*known[:n], *known[n + 1 :]]) for n in range(len(known))]
+    inside = [unlikeness(one, reference) for one, reference in zip(known, references, strict=True)]
+    outside = {
+        kind: [float(np.mean([unlikeness(one, reference) for reference in references])) for one in found]
+        for kind, found in others.items()
+    }
+    every = [score for scores in outside.values() for score in scores]
+    return {"ood_auroc": _auroc(inside, every), "ood_auroc_by_kind": _by_kind(inside, outside)}
+
+
+def _by_kind(inside: Sequence[float], outside: dict[str, Sequence[float]]) -> dict[str, float]:
+    return {kind: _auroc(inside, scores) for kind, scores in outside.items()}
+
+
+def _auroc(inside: Iterable[float], outside: Iterable[float]) -> float:
+    inside, outside = list(inside), list(outside)
+    return auroc(np.array(inside + outside), np.array([False] * len(inside) + [True] * len(outside)))
