@@ -27,6 +27,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--probabilities", type=Path, help="also write P(label), a 4-D .nii.gz, labels in order"
     )
+    parser.add_argument("--volumes", type=Path, metavar="FILE.csv", help="also write a table of millilitres")
     parser.add_argument(
         "--roi",
         action="append",
@@ -57,6 +58,7 @@ def run(options) -> None:
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
     from HiDiffRefineLib.volumes.read import read_volume
+    from HiDiffRefineLib.volumes.volume_table import write_volume_table
     from HiDiffRefineLib.volumes.write import (
         PROBABILITY_EXTENSIONS,
         SEGMENTATION_EXTENSIONS,
@@ -67,23 +69,29 @@ def run(options) -> None:
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
     if options.probabilities:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
-    check_distinct([options.image], [options.output, options.probabilities])
+    if options.volumes:
+        check_destination(options.volumes, (".csv",))
+    check_distinct([options.image], [options.output, options.probabilities, options.volumes])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
-    _check_networks(pipeline, options.steps, options.prior_only)
+    prior_only = options.prior_only or not pipeline.bundle.refined_without_hints
+    _check_networks(pipeline, options.steps, prior_only)
     volume = read_volume(options.image)
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
     started = time.monotonic()
     with progress_bar() as progress:
         labelmap, maps = segment(
-            pipeline, volume, options.roi, options.steps, options.seed, options.prior_only, progress
+            pipeline, volume, options.roi, options.steps, options.seed, prior_only, progress
         )
     labels = pipeline.bundle.labels
     whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]
     write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels, options.probabilities, whole)
-    print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
-    written = [str(path.resolve()) for path in (options.output, options.probabilities) if path]
+    table = print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
+    if options.volumes:
+        write_volume_table(options.volumes, table)
+    files = (options.output, options.probabilities, options.volumes)
+    written = [str(path.resolve()) for path in files if path]
     print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only:
         print("This model is for research use only: see its LICENSE.")
