@@ -24,6 +24,20 @@ def test_loss_is_monais():
     torch.testing.assert_close(terms["cross_entropy"], expected)
 
 
+def test_evened_out_a_rare_label_counts_as_much_as_its_root():
+    logits = torch.zeros(1, 2, 4, 5, 5)
+    logits[:, 1] = 1.0
+    labels = torch.zeros(1, 1, 4, 5, 5, dtype=torch.int64)
+    labels[..., 0, :3] = 1  # 12 voxels of 100
+    rare, common = torch.nn.functional.cross_entropy(
+        logits[0, :, 0, 0, :2].T, torch.tensor([1, 0]), reduction="none"
+    )
+    weights = 12 / 13**0.5, 88 / 89**0.5
+    expected = (weights[0] * rare + weights[1] * common) / sum(weights)
+    entropy = dice_and_cross_entropy(logits, labels, torch.tensor(0.5))["cross_entropy"]
+    torch.testing.assert_close(entropy, expected)
+
+
 def test_training_leaves_weights_and_dice_of_the_heads_held_out(tmp_path, copy_bundle, make_config):
     copy_bundle("brain-mr", tmp_path / "models" / "tiny")
     network = {"labels": 33, "channels": [8, 8, 8], "strides": [1, 2, 2]}
