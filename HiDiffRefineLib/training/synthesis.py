@@ -20,6 +20,8 @@ from HiDiffRefineLib.training.acquisition import (
 from HiDiffRefineLib.training.contrast import Tissues, random_greys
 from HiDiffRefineLib.training.head_maps import MAP_MM, HeadMap, HeadMaps
 
+# FreeSurfer's number of the fluid around a brain, which strippings take away.
+CSF = 24
 # Largest turn about any axis in degrees, change of size (all axes, and each), and shear.
 TURN, SIZE, STRETCH, SHEAR = 20.0, 0.15, 0.07, 0.02
 # Voxels of the grid on which heads are bent and acquired, as a share of the patch's finest.
@@ -33,7 +35,7 @@ THICK, THIN = (2.0, 6.0), (1.0, 1.6)
 # How far an image reaches from the middle of the brain where it doesn't reach as far as the window, mm.
 REACH = (65.0, 140.0)
 # Shares of images: acquired slice by slice, cut off somewhere, without skull, upside down in grey.
-SLICED_SHARE, CUT_SHARE, STRIPPED_SHARE, INVERTED_SHARE = 0.5, 0.5, 0.35, 0.07
+SLICED_SHARE, CUT_SHARE, STRIPPED_SHARE, INVERTED_SHARE = 0.5, 0.5, 0.35, 0.1
 # Full width at half maximum in mm of the smoothing that gives stripped brains a margin.
 STRIP_WIDTH = 7.0
 # Strongest noise, of a grey scale of 1.
@@ -79,7 +81,7 @@ class HeadSynthesis:
             (at / self.step).round().long().clamp(0, n - 1)
             for at, n in zip(self.samples, self.fine_kji, strict=True)
         ]
-        self.is_brain = torch.as_tensor((maps.targets > 0) & (maps.values != 24), device=device)
+        self.is_brain = torch.as_tensor((maps.targets > 0) & (maps.values != CSF), device=device)
 
     def batches(self, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Endless draws."""
@@ -97,13 +99,14 @@ class HeadSynthesis:
         kept = self._stripped(structures)
         k, j, i = self.nearest
         structures, kept = (each[:, k][:, :, j][..., i] for each in (structures, kept))
-        kept &= self._within_reach(batch, shift)
-        image = torch.where(kept, image, 0)
+        reached = self._within_reach(batch, shift)
+        image = torch.where(kept & reached, image, 0)
         image = normalised(image, 0.005, self._uniform(0.98, 1.0, batch))
         image = image ** torch.exp(0.25 * self._normal(batch, 1, 1, 1))
         inverted = self._uniform(0, 1, batch, 1, 1, 1) < INVERTED_SHARE
-        image = torch.where(inverted, 1 - image, image)
-        labels = torch.where(kept, self.targets[structures.int()], 0)
+        # A stripped brain may lie in white, but beyond an image everything is black to the network.
+        image = torch.where(reached, torch.where(inverted, 1 - image, image), 0)
+        labels = torch.where(kept & reached, self.targets[structures.int()], 0)
         return image[:, None], labels[:, None].long()
 
     def _uniform(self, low: float, high: float, *shape: int) -> torch.Tensor:
