@@ -51,6 +51,11 @@ class Bundle:
         return self.settings["research_only"]
 
     @property
+    def refined_without_hints(self) -> bool:
+        """Whether a segmentor's masks go through the refiner before anybody has given a hint."""
+        return self.settings.get("refined_without_hints", True)
+
+    @property
     def patch_size_kji(self) -> tuple[int, int, int]:
         """Voxels of one network input along (k, j, i)."""
         return tuple(int(size) for size in self.settings["patch_size_kji"])

@@ -1,4 +1,4 @@
-"""make demo: both hippocampi of the MNI152 template, or a user's own image, segmented, refined and shown."""
+"""make demo: the MNI152 template, or a user's own image, segmented, refined and shown."""
 
 import argparse
 import sys
@@ -8,23 +8,32 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_volumes, warn_about_image
+from HiDiffRefineLib.cli.report import print_change, print_hints, print_volumes, warn_about_image
 from HiDiffRefineLib.errors import HiDiffRefineError
+from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 
 OUTPUT = Path("demo")
 # Middle of either hippocampus in the MNI152 template, RAS mm, and half the side of the cube around it.
 HIPPOCAMPI = (RegionOfInterest((-28, -21, -16), 25), RegionOfInterest((28, -21, -16), 25))
+BRAIN, CORRECTED = "brain-mr", "left hippocampus"
+# Clicks there, RAS mm: the tail belongs to it, the temporal horn beside it doesn't.
+HINTS = (Click((-24, -38, -2), True), Click((-37, -22, -11), False))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the demo; returns the exit status."""
     parser = argparse.ArgumentParser(prog="make demo")
     parser.add_argument("--input", type=Path, help="an image of your own")
-    parser.add_argument("--bundle", default="hippocampus-mr")
+    parser.add_argument("--bundle")
     options = parser.parse_args(arguments)
     try:
-        demo(options.input, options.bundle)
+        if options.input is None and options.bundle in (None, BRAIN) and _has_weights(BRAIN):
+            brain_demo()
+        else:
+            demo(options.input, options.bundle or "hippocampus-mr")
     except HiDiffRefineError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -32,6 +41,55 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped.", file=sys.stderr)
         return 130
     return 0
+
+
+def _has_weights(bundle: str) -> bool:
+    from HiDiffRefineLib.bundles import load_bundle
+
+    return bool(load_bundle(bundle).settings["weights"])
+
+
+def brain_demo() -> None:
+    """Segments the template, corrects one structure by clicks; writes masks, volumes and a picture."""
+    from HiDiffRefineLib.bundles import load_bundle
+    from HiDiffRefineLib.cli.picture import save_picture
+    from HiDiffRefineLib.cli.refine import correct
+    from HiDiffRefineLib.dicom.images import read_image
+    from HiDiffRefineLib.inference.models import choose_device
+    from HiDiffRefineLib.inference.pipeline import Pipeline, segment
+    from HiDiffRefineLib.volumes.volume_table import write_volume_table
+    from HiDiffRefineLib.volumes.write import write_segmentation
+
+    OUTPUT.mkdir(exist_ok=True)
+    pipeline = Pipeline(load_bundle(BRAIN), choose_device())
+    pipeline.check(None, ("segmentor", "refiner"))
+    labels = pipeline.bundle.labels
+    label = next(one for one in labels if one.name == CORRECTED)
+    volume = read_image(template())
+    started = time.monotonic()
+    with progress_bar() as progress:
+        prior, _ = segment(pipeline, volume, prior_only=True, progress=progress)
+    print(f"segmented in {time.monotonic() - started:.1f} s on {pipeline.device}")
+    # On its own, so that what belongs to it may be taken from its neighbours.
+    started, before = time.monotonic(), prior == label.value
+    after = correct(pipeline, volume, before * label.value, label, [label], HINTS, None) > 0
+    refined = np.where(after, label.value, np.where(before, 0, prior)).astype(prior.dtype)
+    print(f"corrected in {time.monotonic() - started:.1f} s")
+    table = print_volumes(refined, volume.ijk_to_ras, labels, ())
+    write_volume_table(OUTPUT / "volumes.csv", table)
+    print_change(label.name, before, after, volume.ijk_to_ras)
+    grid = Grid(prior.shape, volume.ijk_to_ras)
+    print_hints(HINTS, after, grid)
+    for what, mask in (("prior", prior), ("refined", refined)):
+        write_segmentation(OUTPUT / f"{volume.name}_{what}.seg.nrrd", mask, volume.ijk_to_ras, labels)
+    around = before | after
+    places = [grid.bounds_ras(), object_bounds_ras(around if around.any() else prior > 0, volume.ijk_to_ras)]
+    save_picture(OUTPUT / f"{volume.name}.png", volume, prior, refined, labels, places)
+    for name in (f"{volume.name}_prior.seg.nrrd", f"{volume.name}_refined.seg.nrrd"):
+        print(f"mask     {(OUTPUT / name).resolve()}")
+    print(f"volumes  {(OUTPUT / 'volumes.csv').resolve()}")
+    print(f"picture  {(OUTPUT / f'{volume.name}.png').resolve()}")
+    print("Drag the .seg.nrrd and the image into 3D Slicer to look at them there.")
 
 
 def demo(image: Path | None, name: str) -> None:

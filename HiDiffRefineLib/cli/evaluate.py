@@ -1,5 +1,6 @@
 """evaluate: how good a bundle is on cases with known labels."""
 
+import argparse
 import shlex
 from pathlib import Path
 
@@ -52,15 +53,24 @@ def add_to(commands) -> None:
     )
     parser.add_argument(
         "--prior",
-        metavar="segmentor|empty|DIR",
-        help="what --hints starts from; DIR holds masks with the labels' file names and values"
-        " (default: segmentor, or empty where there is none)",
+        metavar="segmentor|empty|coarse|DIR",
+        help="what --hints starts from; coarse is an ellipsoid at the structure's place, DIR holds masks with"
+        " the labels' file names and values (default: segmentor, or empty where there is none)",
     )
     parser.add_argument(
         "--robot",
         choices=("click", "jitter", "scribble"),
         default="click",
         help="how --hints are given: at the deepest error, up to 5 mm off it, or drawn along its middle",
+    )
+    parser.add_argument(
+        "--images", default="images", metavar="NAME", help="with --hints-only: the folder of images in DIR"
+    )
+    parser.add_argument(
+        "--structure",
+        type=union,
+        metavar="NAME=V+V…",
+        help="with --hints-only: judge these label values as one, such as 'whole tumour=1+2+3+4'",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--record", type=Path, metavar="BUNDLE", help="enter the figures into this bundle")
@@ -69,12 +79,24 @@ def add_to(commands) -> None:
     parser.set_defaults(run=run)
 
 
+def union(text: str) -> tuple[str, tuple[int, ...]]:
+    """The name and the label values of a structure from "NAME=V+V…"."""
+    name, _, values = text.partition("=")
+    try:
+        found = tuple(int(value) for value in values.split("+"))
+    except ValueError:
+        found = ()
+    if not name or not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=V+V…, for instance 'tumour core=1+3+4'")
+    return name, found
+
+
 def run(options) -> None:
     """Prints the tables of all rows, writes the JSON and enters both into a bundle."""
     from HiDiffRefineLib.bundles import load_bundle
-    from HiDiffRefineLib.evaluation.cases import find_cases
+    from HiDiffRefineLib.evaluation.cases import Subject, find_cases
     from HiDiffRefineLib.evaluation.hint_table import format_hint_table
-    from HiDiffRefineLib.evaluation.hinted import check_prior, evaluate_hints
+    from HiDiffRefineLib.evaluation.hinted import check_prior, check_subject, evaluate_hints
     from HiDiffRefineLib.evaluation.record import record_hints, record_validation
     from HiDiffRefineLib.evaluation.run import evaluate
     from HiDiffRefineLib.evaluation.table import format_table
@@ -91,7 +113,11 @@ def run(options) -> None:
     if alone and not options.hints:
         raise ConfigError("Without a segmentor there is nothing to measure but hints.", "Add --hints 10.")
     hints_only = alone or options.hints_only
-    files = find_cases(options.data, options.cases)
+    subject = Subject(options.images, *(options.structure or ()))
+    if not hints_only and subject != Subject():
+        raise ConfigError("Only hints are measured on other images and structures.", "Add --hints-only.")
+    check_subject(subject, pipeline)
+    files = find_cases(options.data, options.cases, options.images)
     options.prior = options.prior or ("empty" if alone else "segmentor")
     check_prior(options.prior, files, pipeline)
     if hints_only:
@@ -111,6 +137,7 @@ def run(options) -> None:
                 options.prior,
                 options.robot,
                 progress,
+                subject,
             )
         print(format_hint_table(result["hints"]))
     if options.json:
@@ -144,8 +171,12 @@ def _run_dssm(options) -> None:
 
 def _check_wishes(options) -> None:
     """Refuses what can't be done, before long work."""
-    if options.mode == "dssm" and (options.hints or options.steps):
-        raise ConfigError("DSSM is measured without hints and steps of the refiner.", "Leave them out.")
+    elsewhere = options.structure or options.images != "images"
+    if options.mode == "dssm" and (options.hints or options.steps or elsewhere):
+        raise ConfigError(
+            "DSSM is measured on images/, label by label, without hints and steps of the refiner.",
+            "Leave them out.",
+        )
     if options.mode != "dssm" and (options.unlike or options.ablations):
         raise ConfigError("--unlike and --ablations are about DSSM.", "Add --mode dssm.")
     if options.record:
@@ -174,4 +205,8 @@ def _command(options, cases: list[str], hints: bool = False) -> str:
     if hints:
         words += ["--hints", str(options.hints), "--prior", options.prior, "--robot", options.robot]
         words += ["--hints-only"] if options.hints_only else []
+        words += ["--images", options.images] if options.images != "images" else []
+    if options.structure:
+        name, values = options.structure
+        words += ["--structure", f"{name}={'+'.join(map(str, values))}"]
     return shlex.join(words)

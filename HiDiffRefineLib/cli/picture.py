@@ -1,5 +1,7 @@
 """A picture of prior and refined mask over the image."""
 
+from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +22,21 @@ VIEWS = {
 
 
 def save_picture(
-    path: Path, volume: Volume, prior: np.ndarray, refined: np.ndarray, labels: list[Label]
+    path: Path,
+    volume: Volume,
+    prior: np.ndarray,
+    refined: np.ndarray,
+    labels: Sequence[Label],
+    places: Sequence[np.ndarray] = (),
 ) -> None:
-    """Axial, coronal and sagittal views through every separate part of the segmentation.
+    """Axial, coronal and sagittal views through every separate part of the segmentation, or other places.
 
     Args:
         path: .png file.
         volume: the image.
         prior, refined: labelmaps (k, j, i); the prior is drawn dashed.
         labels: whose colours are drawn.
+        places: boxes (2, 3) RAS mm whose middles are shown, each with its surroundings; none for the parts.
     """
     import matplotlib
 
@@ -36,25 +44,32 @@ def save_picture(
     from matplotlib import pyplot as plt
     from matplotlib.lines import Line2D
 
-    parts = _sides(volume, (prior > 0) | (refined > 0))
+    parts = places or _sides(volume, (prior > 0) | (refined > 0))
     figure, axes = plt.subplots(
         len(parts), 3, figsize=(12, 4.1 * len(parts)), squeeze=False, facecolor="black"
     )
+    whole = Grid(prior.shape, volume.ijk_to_ras).bounds_ras()
+    widest = (whole[1] - whole[0]).max()
     for row, bounds in zip(axes, parts, strict=True):
-        extent = (bounds[1] - bounds[0]).max() * 1.5
+        extent = min((bounds[1] - bounds[0]).max() * 1.5, widest)
         spacing = extent / PIXELS
         grid = centered_grid(bounds.mean(0), (PIXELS,) * 3, (spacing,) * 3)
         box = voxel_box(Grid(prior.shape, volume.ijk_to_ras), grid.bounds_ras())
         window = np.percentile(volume.array[box], [1, 99.5])
         for axis, (name, plane) in zip(row, VIEWS.items(), strict=True):
             _draw(axis, name, plane, grid, window, volume, prior, refined, labels)
-    present = [label for label in labels if (refined == label.value).any() or (prior == label.value).any()]
-    handles = [Line2D([], [], color=np.array(label.color) / 255, label=label.name) for label in present]
+    present = np.union1d(prior, refined)
+    names = {}
+    for label in labels:
+        if label.value in present:  # left and right may share a colour, and then a line of the legend
+            names[label.color] = label.type.meaning if label.color in names else label.name
+    handles = [Line2D([], [], color=np.array(color) / 255, label=name) for color, name in names.items()]
     handles.append(Line2D([], [], color="white", linestyle=":", label="prior"))
     figure.legend(
         handles=handles, loc="lower center", ncols=6, labelcolor="white", facecolor="black", fontsize=9
     )
-    figure.subplots_adjust(0.01, 0.12 / len(parts), 0.99, 0.97, 0.02, 0.08)
+    lines = ceil(len(handles) / 6)
+    figure.subplots_adjust(0.01, (0.06 + 0.06 * lines) / len(parts), 0.99, 0.97, 0.02, 0.08)
     figure.savefig(path, dpi=90, facecolor="black")
     plt.close(figure)
 

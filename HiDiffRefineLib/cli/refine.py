@@ -22,6 +22,7 @@ from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.provenance import made_here, tagged
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
+from HiDiffRefineLib.volumes.volume_table import volume_table, write_volume_table
 from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
 
 DESCRIPTION = """\
@@ -57,6 +58,9 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--segment", metavar="NAME", help="name or value of the segment to correct, where MASK has several"
     )
+    parser.add_argument(
+        "--volumes", type=Path, metavar="FILE.csv", help="also write a table of all segments' millilitres"
+    )
     parser.add_argument("--steps", type=int, help="reverse steps of an edit (default: the refiner's)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
@@ -69,7 +73,9 @@ def run(options) -> None:
     from HiDiffRefineLib.inference.pipeline import Pipeline
 
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
-    check_distinct([options.image, options.mask, *options.hints], [options.output])
+    if options.volumes:
+        check_destination(options.volumes, (".csv",))
+    check_distinct([options.image, options.mask, *options.hints], [options.output, options.volumes])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     pipeline.check(options.steps, ["refiner"])
     volume = read_image(options.image, options.series)
@@ -87,7 +93,10 @@ def run(options) -> None:
     write_segmentation(options.output, corrected, volume.ijk_to_ras, labels)
     print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)
     print_hints(hints, corrected == label.value, grid)
-    print(f"Wrote {options.output.resolve()} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
+    if options.volumes:
+        write_volume_table(options.volumes, volume_table(corrected, volume.ijk_to_ras, labels))
+    written = [str(path.resolve()) for path in (options.output, options.volumes) if path]
+    print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only or pipeline.refiner_bundle.research_only:
         print("This model is for research use only: see its LICENSE.")
 

@@ -13,6 +13,7 @@ from HiDiffRefineLib.inference.intensity import is_8_bit_display
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.volume import Volume
+from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel, volume_table
 
 
 def warn_about_image(volume: Volume, rule: dict) -> None:
@@ -24,7 +25,7 @@ def warn_about_image(volume: Volume, rule: dict) -> None:
 
 def print_volumes(
     labelmap: np.ndarray, ijk_to_ras: np.ndarray, labels: Sequence[Label], regions: Sequence[RegionOfInterest]
-) -> None:
+) -> list[dict]:
     """Prints the millilitres of every label, in each of several regions and in all; warns where all is empty.
 
     Args:
@@ -32,26 +33,28 @@ def print_volumes(
         ijk_to_ras: 4×4.
         labels: the rows.
         regions: of interest; the columns before the last, named by their centres.
+
+    Returns:
+        the same as `volume_table`.
     """
-    grid = Grid(labelmap.shape, ijk_to_ras)
-    columns = []
+    grid, parts = Grid(labelmap.shape, ijk_to_ras), {}
     for roi in regions if len(regions) > 1 else ():
         box = roi.box(grid)
         center = ",".join(f"{x:g}" for x in roi.center_ras)
-        columns.append((f"at {center}", labelmap[box][roi.holds(part_of(grid, box))]))
-    columns.append(("in all", labelmap))
-    voxel_ml = abs(np.linalg.det(ijk_to_ras[:3, :3])) / 1000
-    print("".join([f"{'ml':<28}", *(f"{name:>18}" for name, _ in columns)]))
-    for label in labels:
-        volumes = (np.count_nonzero(values == label.value) * voxel_ml for _, values in columns)
-        print("".join([f"{label.name:<28}", *(f"{volume:18.1f}" for volume in volumes)]))
+        parts[f"at {center}"] = labelmap[box][roi.holds(part_of(grid, box))]
+    table = volume_table(labelmap, ijk_to_ras, labels, parts)
+    print("".join([f"{'ml':<28}", *(f"{name:>18}" for name in (*parts, "in all"))]))
+    for row in table:
+        volumes = (*(row[f"ml {name}"] for name in parts), row["ml"])
+        print("".join([f"{row['segment']:<28}", *(f"{volume:18.1f}" for volume in volumes)]))
     if not labelmap.any():
         warn("The model found nothing in this image: every segment is empty.")
+    return table
 
 
 def print_change(name: str, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray) -> None:
     """Prints how large a segment was and is; masks (k, j, i) and their 4×4."""
-    voxel_ml = abs(np.linalg.det(ijk_to_ras[:3, :3])) / 1000
+    voxel_ml = millilitres_per_voxel(ijk_to_ras)
     counts = np.count_nonzero(before), np.count_nonzero(after)
     sizes = (f"{count * voxel_ml:.1f} ml ({count} voxels)" for count in counts)
     added, taken = np.count_nonzero(after & ~before), np.count_nonzero(before & ~after)

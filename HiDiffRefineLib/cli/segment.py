@@ -35,6 +35,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--probabilities", type=Path, help="also write P(label), a 4-D .nii.gz, labels in order"
     )
+    parser.add_argument("--volumes", type=Path, metavar="FILE.csv", help="also write a table of millilitres")
     parser.add_argument(
         "--roi",
         action="append",
@@ -83,6 +84,7 @@ def run(options) -> None:
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
     from HiDiffRefineLib.session.engine import model_name
     from HiDiffRefineLib.volumes.provenance import made_here, tagged
+    from HiDiffRefineLib.volumes.volume_table import write_volume_table
     from HiDiffRefineLib.volumes.write import (
         PROBABILITY_EXTENSIONS,
         SEGMENTATION_EXTENSIONS,
@@ -93,9 +95,12 @@ def run(options) -> None:
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
     if options.probabilities:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
-    check_distinct([options.image], [options.output, options.probabilities])
+    if options.volumes:
+        check_destination(options.volumes, (".csv",))
+    check_distinct([options.image], [options.output, options.probabilities, options.volumes])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), options.mode)
-    _check_networks(pipeline, options.steps, options.prior_only)
+    prior_only = options.prior_only or not pipeline.bundle.refined_without_hints
+    _check_networks(pipeline, options.steps, prior_only)
     volume = read_image(options.image, options.series)
     hints = _label_hints(options.hints, pipeline, volume)
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
@@ -107,22 +112,25 @@ def run(options) -> None:
             options.roi,
             options.steps,
             options.seed,
-            options.prior_only,
+            prior_only,
             progress,
             warnings.append,
             hints,
         )
     for warning in dict.fromkeys(warnings):
         warn(warning)
-    steps = 0 if options.prior_only else options.steps or pipeline.refiner_bundle.settings["steps"]
+    steps = 0 if prior_only else options.steps or pipeline.refiner_bundle.settings["steps"]
     made = made_here(bundle=model_name(pipeline), seed=options.seed, steps=steps)
     labels = [tagged(label, made) for label in pipeline.bundle.labels]
     whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]
     write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels, options.probabilities, whole)
-    print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
-    written = [str(path.resolve()) for path in (options.output, options.probabilities) if path]
+    table = print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
+    if options.volumes:
+        write_volume_table(options.volumes, table)
+    files = (options.output, options.probabilities, options.volumes)
+    written = [str(path.resolve()) for path in files if path]
     print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only:
         print("This model is for research use only: see its LICENSE.")

@@ -11,7 +11,10 @@ def add_to(commands) -> None:
     parser.add_argument("config", type=Path, help="for instance models/abdomen-ct/configs/train.json")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="override fields")
     parser.add_argument(
-        "--pack", type=Path, metavar="DIR", help="only pack DIR (images/, labels/) into the config's archive"
+        "--pack",
+        type=Path,
+        metavar="DIR",
+        help="only pack DIR (images/ and labels/, or label maps alone) into the config's archive",
     )
     parser.add_argument("--install", action="store_true", help="only put the trained weights into the bundle")
     parser.set_defaults(run=run)
@@ -25,14 +28,11 @@ def run(options) -> None:
     from HiDiffRefineLib.training.dssm import train_dssm
     from HiDiffRefineLib.training.refiner import train_refiner
     from HiDiffRefineLib.training.segmentor import train_segmentor
+    from HiDiffRefineLib.training.synthetic import train_synthetic
 
     config = read_config(options.config, options.set)
     if options.pack:
-        from HiDiffRefineLib.bundles.bundle import load_bundle
-        from HiDiffRefineLib.training.cases import read_folder, save_cases
-
-        intensity = load_bundle(config.bundle).settings["intensity"]
-        save_cases(Path(config.cases[0]), read_folder(options.pack, intensity))
+        _pack(config, options.pack)
         return
     if options.install:
         from safetensors.torch import load_file
@@ -44,8 +44,22 @@ def run(options) -> None:
             raise ConfigError(f"There are no weights {weights}.", "Train first.")
         write_weights(load_bundle(config.bundle).folder, config.task, load_file(weights))
         return
-    tasks = {"segmentor": train_segmentor, "plain_refiner": train_refiner, "refiner": train_refiner}
+    segmentor = train_synthetic if config.synthetic else train_segmentor
+    tasks = {"segmentor": segmentor, "plain_refiner": train_refiner, "refiner": train_refiner}
     tasks |= {"collaborate": train_collaboration, "dssm": train_dssm}
     if config.task not in tasks:
         raise ConfigError(f"There is no training task '{config.task}'.", f"Choose one of {', '.join(tasks)}.")
     tasks[config.task](config)
+
+
+def _pack(config, folder: Path) -> None:
+    """Packs a folder of cases, or of label maps alone, into the configuration's archive."""
+    from HiDiffRefineLib.bundles.bundle import load_bundle
+    from HiDiffRefineLib.training.cases import read_folder, save_cases
+    from HiDiffRefineLib.training.head_maps import read_head_maps, save_head_maps
+
+    archive, bundle = Path(config.cases[0]), load_bundle(config.bundle)
+    if config.synthetic:
+        save_head_maps(archive, read_head_maps(folder, bundle))
+    else:
+        save_cases(archive, read_folder(folder, bundle.settings["intensity"]))

@@ -7,7 +7,8 @@ import numpy as np
 
 from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.evaluation.ball import ball_painter
-from HiDiffRefineLib.evaluation.cases import find_cases, label_names, read_case, read_labels_on
+from HiDiffRefineLib.evaluation.cases import Subject, find_cases, label_names, read_case, read_labels_on
+from HiDiffRefineLib.evaluation.coarse import ellipsoid
 from HiDiffRefineLib.evaluation.hint_table import build_hints
 from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
@@ -21,8 +22,10 @@ from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.volumes.volume import Volume
 
+# All of a data set, each label by itself.
+WHOLE = Subject()
 # What sessions may start from, but for masks from a folder.
-PRIORS = ("segmentor", "empty")
+PRIORS = ("segmentor", "empty", "coarse")
 
 
 def evaluate_hints(
@@ -34,6 +37,7 @@ def evaluate_hints(
     prior: str = "segmentor",
     robot: str = "click",
     progress: Callable[[float, str], None] = lambda share, what: None,
+    subject: Subject = WHOLE,
 ) -> dict:
     """Figures of all rows over the (case, label) pairs whose label is in the truth.
 
@@ -44,6 +48,7 @@ def evaluate_hints(
         names: only these cases (file names without extension).
         steps: reverse steps of the row "refiner"; None for the refiner's default.
         prior: see `check_prior`.
+        subject: which images, and what is judged in them.
         robot: one of `ROBOTS`. With scribbles there is no row "ball", which is painted at clicks.
 
     Returns:
@@ -52,14 +57,17 @@ def evaluate_hints(
     Raises:
         as `evaluate`, and VolumeError where no case has a label to judge.
     """
-    files = find_cases(folder, names)
+    files = find_cases(folder, names, subject.images)
     check_prior(prior, files, pipeline)
+    check_subject(subject, pipeline)
     steps = pipeline.check(steps, networks(pipeline, prior))
     known, curves = label_names(folder), {}
     known |= {label.value: label.name for label in pipeline.bundle.labels}
+    known = {1: subject.structure} if subject.structure else known
     for n, file in enumerate(files):
-        volume, truth = read_case(folder, file)
-        start = starter(pipeline, volume, prior, file)
+        volume, labels = read_case(folder, file, subject.images)
+        truth = subject.of(labels)
+        start = starter(pipeline, volume, prior, file, truth, subject)
         values = judged(pipeline, truth)
         for m, value in enumerate(values):
             progress((n + m / len(values)) / len(files), f"{file} {known.get(value, f'label {value}')}")
@@ -72,14 +80,15 @@ def evaluate_hints(
     progress(1.0, "done")
     if not curves:
         raise VolumeError(f"{folder} has no case with a label to correct.", "Check the files in its labels/.")
-    measured = setup(folder, prior, robot, count, curves) | {"steps": steps, "device": str(pipeline.device)}
+    measured = setup(folder, prior, robot, count, curves) | {"data": subject.title(folder.resolve().name)}
+    measured |= {"steps": steps, "device": str(pipeline.device)}
     return {"hints": build_hints(curves), "hints_setup": measured}
 
 
 def setup(folder: Path, prior: str, robot: str, count: int, curves: dict[str, list]) -> dict:
     """What hint figures were measured on: {"data", "prior", "robot", "count", "pairs"}.
 
-    The prior is "segmentor", "empty" or the name of the masks' folder, `count` the hints at most, `pairs` how
+    The prior is one of `PRIORS` or the name of the masks' folder, `count` the hints at most, `pairs` how
     many (case, label).
     """
     prior = prior if prior in PRIORS else Path(prior).resolve().name
@@ -92,8 +101,9 @@ def check_prior(prior: str, files: Sequence[str], pipeline: Pipeline) -> None:
     """Refuses a start that is not there.
 
     Args:
-        prior: "segmentor", "empty" to start every label from nothing, or a folder that holds masks under the
-            cases' file names, with the labels' values.
+        prior: "segmentor", "empty" to start every label from nothing, "coarse" to start from an ellipsoid at
+            its place (see `ellipsoid`), or a folder that holds masks under the cases' file names, with the
+            labels' values.
 
     Raises:
         ConfigError: a segmentor's prior of a bundle that has none.
@@ -106,6 +116,15 @@ def check_prior(prior: str, files: Sequence[str], pipeline: Pipeline) -> None:
     for file in () if prior in PRIORS else files:
         if not (Path(prior) / file).is_file():
             raise VolumeError(f"There is no mask '{file}' in {prior}.", "Put the cases' masks there.")
+
+
+def check_subject(subject: Subject, pipeline: Pipeline) -> None:
+    """Refuses (ConfigError) to join labels for a segmentor, which knows them one by one."""
+    if subject.structure and pipeline.bundle.kind == "segmentor":
+        raise ConfigError(
+            f"'{pipeline.bundle.name}' has labels of its own, which can't be joined.",
+            "Use --bundle refiner-only with --structure.",
+        )
 
 
 def networks(pipeline: Pipeline, prior: str) -> list[str]:
@@ -121,22 +140,25 @@ def judged(pipeline: Pipeline, truth: np.ndarray) -> list[int]:
 
 
 def starter(
-    pipeline: Pipeline, volume: Volume, prior: str, file: str
+    pipeline: Pipeline, volume: Volume, prior: str, file: str, truth: np.ndarray, subject: Subject = WHOLE
 ) -> Callable[[int], tuple[Segment, np.ndarray]]:
-    """Label value → the segment as edits take it, and its mask (k, j, i) to start from."""
+    """Label value → the segment as edits take it, and its mask (k, j, i) to start from.
+
+    Others as for `evaluate_hints`; the truth (k, j, i) says where coarse masks lie.
+    """
     scan = pipeline.scan(volume)
     if prior == "segmentor":
         found = pipeline.prior(scan)
         maps = [label_probability(found, label.value, scan.grid) for label in pipeline.bundle.labels]
         labelmap = compose(maps, scan.grid.shape_kji)
         return lambda value: (Segment(scan.image, scan.grid, found, value), labelmap == value)
-    if prior == "empty":
+    if prior in PRIORS:
         labelmap = np.zeros(scan.grid.shape_kji, np.uint8)
     else:
-        labelmap = read_labels_on(volume, Path(prior) / file)
+        labelmap = subject.of(read_labels_on(volume, Path(prior) / file))
 
     def start(value: int) -> tuple[Segment, np.ndarray]:
-        mask = labelmap == value
+        mask = ellipsoid(truth == value) if prior == "coarse" else labelmap == value
         # As in a session: 1 is the mask that came from elsewhere, 2 the other segments.
         here = prior_of_labels(np.where(mask, 1, 2 * (labelmap > 0)), scan.grid, 3, pipeline.device)
         return Segment(scan.image, scan.grid, here, 1), mask

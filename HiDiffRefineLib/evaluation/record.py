@@ -18,7 +18,11 @@ _GIVERS = {
     "jitter": "clicks up to 5 mm off the deepest point of the largest error",
     "scribble": "scribbles along the middle of the largest error",
 }
-_STARTS = {"segmentor": "the segmentor's masks", "empty": "nothing"}
+_STARTS = {
+    "segmentor": "the segmentor's masks",
+    "empty": "nothing",
+    "coarse": "ellipsoids at the structures' places",
+}
 
 
 def record_validation(folder: str | Path, result: dict, split: str, command: str) -> None:

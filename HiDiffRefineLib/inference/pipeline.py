@@ -251,7 +251,7 @@ def segment(
         regions: only there; none for the whole volume.
         steps: reverse steps; None for the refiner's default.
         seed: fixes the result on a device.
-        prior_only: leave the refiner out.
+        prior_only: leave the refiner out, as for a bundle that is not refined without hints.
         progress: called with the share done and what is being done.
         notify, hints: see `Pipeline.prior`; each hint holds in the labelmap.
 
@@ -265,6 +265,7 @@ def segment(
     """
     if seed < 0:
         raise ConfigError(f"The seed {seed} is negative.", "Choose 0 or more.")
+    prior_only = prior_only or not pipeline.bundle.refined_without_hints
     steps = pipeline.check(steps, [pipeline.mode] if prior_only else [pipeline.mode, "refiner"])
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     boxes = [roi.box(grid) for roi in regions]

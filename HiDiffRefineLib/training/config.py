@@ -20,6 +20,7 @@ class TrainConfig:
         task: "segmentor", "dssm", "plain_refiner", "refiner" or "collaborate".
         bundle: name or folder of the bundle whose network, spacing and labels are trained.
         cases: packed case archives, one for a segmentor or DSSM, any number for a refiner.
+        synthetic: for a segmentor, whether the archive holds label maps of heads, of which images are made.
         output: folder for checkpoint, curves and log.
         folds, fold: fold f of n leaves out every n-th case from f on; fold null trains on all.
         minutes: the learning-rate schedule ends after this long (or after `iterations`, if sooner).
@@ -59,6 +60,7 @@ class TrainConfig:
     compile: bool = True
     warm_start: str | None = None
     priors: tuple[str, ...] = ()
+    synthetic: bool = False
     segmentor: str | None = None
     collaboration: float = 0.0
     network: dict = field(default_factory=dict)

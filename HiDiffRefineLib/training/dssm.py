@@ -17,6 +17,7 @@ from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.device_patches import DevicePatches
 from HiDiffRefineLib.training.loop import fit, make_fabric, save_half
 from HiDiffRefineLib.training.segmentor import is_sided
+from HiDiffRefineLib.training.soft_dice import soft_dice_loss
 from HiDiffRefineLib.training.validation import print_dice, prior_maps
 
 # Share of batches at the chain's start, where the one-shot answer is given.
@@ -118,17 +119,6 @@ def dssm_loss(
 def cross_entropy(log_probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Mean over voxels of -Σ_c truth_c log p_c; both (B, C, k, j, i), truth in shares."""
     return -(truth * log_probability).sum(1).mean()
-
-
-def soft_dice_loss(probability: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """1 - mean soft Dice of the classes but background, over the whole batch; both (B, C, k, j, i).
-
-    Over the batch: a small organ that a patch lacks is no perfect score there.
-    """
-    sums = (0, 2, 3, 4)
-    both = (probability * truth).sum(sums)[1:]
-    total = (probability.sum(sums) + truth.sum(sums))[1:]
-    return 1 - ((2 * both + 1) / (total + 1)).mean()
 
 
 def fit_mixture(network, v: torch.Tensor, truth: torch.Tensor, share: float) -> None:

@@ -126,7 +126,7 @@ def make(options: argparse.Namespace) -> None:
     if options.label not in present:
         raise ConfigError(f"{file} has no '{options.label}'.", f"Choose one of {', '.join(present)}.")
     truth = labels == present[options.label]
-    segment, mask = starter(pipeline, volume, prior, file)(present[options.label])
+    segment, mask = starter(pipeline, volume, prior, file, labels)(present[options.label])
     rows = repair(pipeline, segment, mask, truth, options.hints, steps)
     if not rows:
         raise ConfigError("Nothing is wrong with this prior.", "Choose another case, label or prior.")

@@ -12,7 +12,7 @@ from HiDiffRefineLib.bundles.schema import METADATA_FILE, check_metadata
 from HiDiffRefineLib.errors import BundleError
 
 MODELS = Path(__file__).parents[2] / "models"
-SHIPPED = ["abdomen-ct", "hippocampus-mr", "refiner"]
+SHIPPED = ["abdomen-ct", "brain-mr", "hippocampus-mr", "refiner"]
 
 
 def metadata_of(name: str) -> dict:
@@ -152,7 +152,7 @@ def test_folder_without_metadata_is_refused_by_name(tmp_path):
 def test_unknown_name_is_refused_with_the_known_ones(name):
     with pytest.raises(BundleError, match="There is no model bundle") as caught:
         load_bundle(name)
-    assert "abdomen-ct, hippocampus-mr, refiner" in caught.value.remedy
+    assert ", ".join(SHIPPED) in caught.value.remedy
 
 
 def test_models_folder_and_path(tmp_path, monkeypatch):

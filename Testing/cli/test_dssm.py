@@ -82,7 +82,9 @@ def test_segment_takes_hints_and_warns(models, image, tmp_path, capsys):
     assert "Only DSSM takes hints" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [["--mode", "dssm", "--hints", "3"], ["--ablations"]])
+@pytest.mark.parametrize(
+    "more", [["--mode", "dssm", "--hints", "3"], ["--mode", "dssm", "--images", "t1c"], ["--ablations"]]
+)
 def test_wishes_of_the_other_mode_are_refused(models, cases, capsys, more):
     assert main(["evaluate", "--bundle", "hippocampus-mr", "--data", str(cases), *more]) == 1
     assert "DSSM" in capsys.readouterr().err

@@ -68,6 +68,26 @@ def test_masks_from_elsewhere_as_priors(measure, cases, bundle, pairs):
     assert ("rows" in result) == (bundle != "refiner-only")
 
 
+def test_a_union_of_labels_in_other_images_from_coarse_masks(measure, small_models, cases):
+    (cases / "images").rename(cases / "t1c")
+    target = small_models / "refiner"
+    more = ("--images", "t1c", "--structure", "both=1+7", "--prior", "coarse", "--hints", 1, "--cases", "one")
+    command = ("--bundle", "refiner-only", *more, "--record", target, "--split", "One.")
+    status, result = measure(*command)
+    assert status == 0
+    assert result["hints_setup"]["data"] == "cases, t1c, both" and result["hints_setup"]["pairs"] == 1
+    assert 0 < result["hints"]["refiner"]["dice"]["0"] < 1
+    (table,) = load_bundle(target).settings["hints"]
+    assert table["commands"][0].endswith("--prior coarse --robot click --images t1c --structure both=1+7")
+    assert "from ellipsoids" in (target / "docs/README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["tumour", "=1", "tumour=", "tumour=1+x", "tumour=0+1"])
+def test_a_structure_that_says_too_little_is_a_usage_error(measure, text):
+    with pytest.raises(SystemExit):
+        measure("--bundle", "refiner-only", "--hints", 1, "--structure", text)
+
+
 def test_the_table_without_hints_can_be_left_out(measure, small_models, cases, capsys):
     more = ("--hints", 1, "--hints-only", "--cases", "one")
     record = ("--record", small_models / "hippocampus-mr", "--split", "One, unseen.")
@@ -112,6 +132,12 @@ def test_figures_are_recorded_with_the_command(measure, small_models, cases):
         (("--bundle", "hippocampus-mr", "--hints", -1), "-1 hints are not possible"),
         (("--bundle", "hippocampus-mr", "--json", "no/such/f.json"), "its folder does not exist"),
         (("--bundle", "hippocampus-mr", "--json", "."), "it is a folder"),
+        (("--bundle", "hippocampus-mr", "--hints", 1, "--images", "t1c"), "Add --hints-only."),
+        (
+            ("--bundle", "hippocampus-mr", "--hints", 1, "--hints-only", "--structure", "a=1"),
+            "can't be joined",
+        ),
+        (("--bundle", "refiner-only", "--hints", 1, "--images", "t1c"), "with t1c/ and labels/"),
         (("--bundle", "hippocampus-mr", "--record", "nothing", "--split", "x"), "no model bundle 'nothing'"),
     ],
 )

@@ -45,6 +45,31 @@ def test_segment_writes_mask_and_probabilities(small_models, image, tmp_path, ca
     assert f"Wrote {mask} and {probabilities} in" in printed
 
 
+def test_a_bundle_may_keep_the_refiner_for_hints(small_models, image, tmp_path):
+    masks = [tmp_path / "prior.nii.gz", tmp_path / "mask.nii.gz"]
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--device", "cpu", "--output"]
+    assert main([*command, str(masks[0]), "--prior-only"]) == 0
+    update_settings(small_models / "hippocampus-mr", refined_without_hints=False)
+    update_settings(small_models / "refiner", weights={})  # not needed either
+    assert main([*command, str(masks[1])]) == 0
+    prior, mask = (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in masks)
+    np.testing.assert_array_equal(prior, mask)
+
+
+def test_segment_writes_a_table_of_volumes(small_models, image, tmp_path, capsys):
+    mask, table = tmp_path / "m.nii.gz", tmp_path / "v.csv"
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--prior-only", "--output", str(mask)]
+    assert main([*command, "--volumes", str(table), "--roi", "-15,-15,10,9", "--roi", "-15,-15,8,6"]) == 0
+    head, *rows = (line.split(",") for line in table.read_text(encoding="utf-8").splitlines())
+    # Names of regions hold commas, so they are quoted.
+    assert head[:4] == ["value", "segment", "voxels", "ml"] and '"ml at -15' in head
+    labelmap = sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))
+    assert [int(row[2]) for row in rows] == [np.count_nonzero(labelmap == value) for value in (1, 2)]
+    assert f"and {table} in" in capsys.readouterr().out
+    assert main([*command, "--volumes", str(tmp_path / "v.txt")]) == 1
+    assert "no extension that can be written" in capsys.readouterr().err
+
+
 def test_what_was_written_is_named_by_its_whole_path(small_models, image, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["segment", str(image), "--bundle", "hippocampus-mr", "--output", "m.nii.gz", "--prior-only"]

@@ -82,6 +82,20 @@ def test_hints_hold_others_stay_and_names_are_kept(refine, halves, markups, caps
     assert "3 of 3 hints met" in told and "research use only" in told
 
 
+def test_volumes_of_all_segments_go_into_a_table(refine, halves, markups, tmp_path, capsys):
+    table = tmp_path / "volumes.csv"
+    more = ("--segment", "left half", "--volumes", str(table))
+    status, output = refine(markups("positive", (10, 15, 13)), more=more)
+    assert status == 0
+    after, _ = read_segmentation(output)
+    count = {value: np.count_nonzero(after.array == value) for value in (LEFT.value, RIGHT.value)}
+    rows = [f"{one.value},{one.name},{count[one.value]}," for one in (LEFT, RIGHT)]
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "value,segment,voxels,ml"
+    assert all(line.startswith(row) for line, row in zip(lines[1:], rows, strict=True))
+    assert f"Wrote {output} and {table} in" in capsys.readouterr().out
+
+
 def test_the_same_question_has_the_same_answer(refine, markups, tmp_path):
     hints = markups("positive", (10, 15, 13))
     first, second = (refine(hints, output=tmp_path / f"{name}.nii.gz")[1] for name in "ab")

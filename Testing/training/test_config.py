@@ -91,6 +91,6 @@ def test_unknown_override_and_missing_file(written, tmp_path):
     assert caught.value.remedy == "Check the path."
 
 
-@pytest.mark.parametrize("name", ["abdomen-ct", "hippocampus-mr", "refiner"])
+@pytest.mark.parametrize("name", ["abdomen-ct", "brain-mr", "hippocampus-mr", "refiner"])
 def test_the_shipped_configurations_are_good(name):
     assert read_config(MODELS / name / "configs" / "train.json").bundle == name

@@ -8,8 +8,9 @@ from HiDiffRefineLib.bundles import load_bundle, update_settings
 from HiDiffRefineLib.dssm.latent import STEPS
 from HiDiffRefineLib.networks import build_network
 from HiDiffRefineLib.training.cases import save_cases, split_cases
-from HiDiffRefineLib.training.dssm import class_shares, dssm_loss, random_steps, soft_dice_loss, train_dssm
+from HiDiffRefineLib.training.dssm import class_shares, dssm_loss, random_steps, train_dssm
 from HiDiffRefineLib.training.loop import load_half
+from HiDiffRefineLib.training.soft_dice import soft_dice_loss
 
 SMALL = {"labels": 3, "channels": [8, 8], "strides": [[1, 2, 2], [2, 2, 2]], "latent": 8, "density": 8}
 

@@ -1,0 +1,43 @@
+"""Millilitres of segments."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.volumes.labels import nameless_label
+from HiDiffRefineLib.volumes.volume_table import volume_table, write_volume_table
+
+LABELS = [replace(nameless_label(2), name="liver, left"), nameless_label(7)]
+
+
+def test_rows_hold_voxels_and_millilitres_of_oblique_voxels():
+    labelmap = np.zeros((10, 10, 10), np.uint8)
+    labelmap[:5], labelmap[9] = 2, 1  # a value that no label names has no row
+    turn = np.array([[0.6, -0.8, 0, 0], [0.8, 0.6, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
+    ijk_to_ras = turn @ np.diag([1.0, 2, 5, 1])
+    table = volume_table(labelmap, ijk_to_ras, LABELS, {"low": labelmap[:1], "high": labelmap[8:]})
+    first, second = table
+    assert first == pytest.approx(
+        {"value": 2, "segment": "liver, left", "voxels": 500, "ml": 5.0, "ml low": 1.0, "ml high": 0.0}
+    )
+    assert (second["voxels"], second["ml"]) == (0, 0.0)
+
+
+def test_csv_is_read_back(tmp_path):
+    labelmap = np.full((3, 3, 3), 2, np.uint8)
+    path = tmp_path / "volumes.csv"
+    write_volume_table(path, volume_table(labelmap, np.eye(4), LABELS))
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {"value": "2", "segment": "liver, left", "voxels": "27", "ml": "0.0270"}
+    assert [row["ml"] for row in rows] == ["0.0270", "0.0000"]
+    write_volume_table(path, [])
+    assert path.read_text(encoding="utf-8").splitlines() == ["value,segment,voxels,ml"]
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(VolumeError, match="could not be written"):
+        write_volume_table(tmp_path / "none" / "volumes.csv", [])
