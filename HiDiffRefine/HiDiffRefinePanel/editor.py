@@ -168,6 +168,7 @@ class Editor:
         from HiDiffRefineLib.scene.hint_nodes import HintNodes
         from HiDiffRefineLib.scene.scene_session import SceneSession
         from HiDiffRefineLib.scene.volume_nodes import volume_of
+        from HiDiffRefineLib.session.engine import bundle_and_mode
         from HiDiffRefineLib.session.recovery import hold
 
         parameters = self.parameters
@@ -179,7 +180,8 @@ class Editor:
         session = SceneSession(*self._nodes, hints, settings, self._on_changed, self.forget)
         journal = leftover or new_journal()
         try:
-            models = self._started_worker().models(parameters.model)
+            bundle, mode = bundle_and_mode(parameters.model)
+            models = self._started_worker().models(bundle, mode=mode)
             yield from session.restoring(models, journal) if leftover else session.opening(models, journal)
         except BaseException:  # cancelled, too
             self._nodes = None

@@ -7,14 +7,24 @@ from slicer.i18n import tr as _
 
 
 def fill_models(selector) -> dict:
-    """The shipped segmentors, and last the refiner alone; returns the bundles by the items' data."""
+    """The shipped segmentors, each with its one-shot twin, and last the refiner alone.
+
+    Returns:
+        the bundles by the items' data, which `bundle_and_mode` takes apart.
+    """
     from HiDiffRefineLib.bundles import list_bundles
 
     bundles, _errors = list_bundles()
-    shown = {bundle.name: bundle for bundle in bundles if bundle.kind == "segmentor"}
+    shown = {}
     selector.blockSignals(True)
-    for name, bundle in shown.items():
-        selector.addItem(bundle.metadata["name"], name)
+    for bundle in bundles:
+        if bundle.kind == "segmentor":
+            shown[bundle.name] = bundle
+            selector.addItem(bundle.metadata["name"], bundle.name)
+            if "dssm" in bundle.settings["weights"]:
+                shown[f"{bundle.name} (dssm)"] = bundle
+                one_shot = _("{model}: One-shot (DSSM)").format(model=bundle.metadata["name"])
+                selector.addItem(one_shot, f"{bundle.name} (dssm)")
     selector.addItem(_("No model: refine any existing segmentation"), "refiner-only")
     selector.blockSignals(False)
     return shown | {"refiner-only": next(bundle for bundle in bundles if bundle.name == "refiner")}

@@ -2,25 +2,32 @@
 
 A likelihood alone is a poor judge: an image of noise may well be likelier than any real one. What tells is
 whether the map looks as it does for known images (typicality, Nalisnick et al. 2019, arXiv 1906.02994): some
-quantiles of it, each against its mean and spread over validation images.
+quantiles of it, each against its mean and spread over validation images. Only where the model sees one of its
+structures: how much there is of anything else, and of what kind, says nothing of whether those are right.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# Of the map within the body.
+from HiDiffRefineLib.errors import VolumeError
+
+# Of the map where structures are seen.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-# Darker voxels are air, of which there may be any amount.
-DARKEST = 0.02
+# Fewer voxels of structures are none, which is unlike every known image.
+FEWEST = 50
 # A spread smaller than this, in nats, is luck of few validation images.
 LEAST_SPREAD = 0.05
 
 
-def profile(surprise: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The `QUANTILES`, in nats, of a map -log p(v) where the image, in 0…1 and of its shape, is not air."""
-    body = surprise[image > DARKEST]
-    return np.quantile(body if body.size else surprise, QUANTILES)
+def profile(surprise: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The `QUANTILES`, in nats, of a map -log p(v) where structures are seen; inf where none is.
+
+    Args:
+        surprise: the map, (k, j, i). seen: bool of its shape.
+    """
+    found = surprise[seen]
+    return np.quantile(found, QUANTILES) if found.size >= FEWEST else np.full(len(QUANTILES), np.inf)
 
 
 def reference_of(profiles: Sequence[np.ndarray]) -> dict:
@@ -28,7 +35,15 @@ def reference_of(profiles: Sequence[np.ndarray]) -> dict:
 
     Args:
         profiles: of images that the weights have not seen.
+
+    Raises:
+        VolumeError: no structure was seen in any of them.
     """
+    profiles = [one for one in profiles if np.isfinite(one).all()]
+    if not profiles:
+        raise VolumeError(
+            "The model sees none of its structures in these images.", "Take images of its kind."
+        )
     profiles = np.stack(profiles)
     spread = np.maximum(profiles.std(0), LEAST_SPREAD)
     known = {"mean": profiles.mean(0).tolist(), "spread": spread.tolist()}

@@ -44,12 +44,10 @@ class OneShot:
     Args:
         prior: class probabilities on the working grid.
         surprise: -log p(v) in nats there, (k, j, i) float32; zero where the head was asked alone.
-        image: (k, j, i) in 0…1 there.
     """
 
     prior: Prior
     surprise: torch.Tensor
-    image: torch.Tensor
 
 
 def run_dssm(
@@ -85,7 +83,7 @@ def run_dssm(
         return F.interpolate(found, size=window.shape[2:], mode="trilinear", align_corners=False)
 
     found = sweep(answer, seen, patch_kji, [*flat_logits(labels), 0.0], progress, OVERLAP)
-    return OneShot(Prior(softmax(found[:labels]), grid), found[labels], seen[0])
+    return OneShot(Prior(softmax(found[:labels]), grid), found[labels])
 
 
 def unlike(found: OneShot, bundle: Bundle) -> str | None:
@@ -105,4 +103,5 @@ def unlike(found: OneShot, bundle: Bundle) -> str | None:
 
 def profile_of(found: OneShot) -> np.ndarray:
     """Quantiles of -log p(v), see `dssm.typicality`."""
-    return profile(found.surprise.cpu().numpy(), found.image.cpu().numpy())
+    seen = found.prior.probabilities.argmax(0) > 0
+    return profile(found.surprise.cpu().numpy(), seen.cpu().numpy())

@@ -110,6 +110,12 @@ def model_name(models: Models | Engine) -> str:
     return models.bundle.name if models.mode == "segmentor" else f"{models.bundle.name} ({models.mode})"
 
 
+def bundle_and_mode(name: str) -> tuple[str, str]:
+    """Back from a `model_name`."""
+    bundle, _, mode = name.removesuffix(")").partition(" (")
+    return bundle, mode or "segmentor"
+
+
 def models_of(bundle: "str | Path | Models") -> Models:
     """Models by what `load_bundle` takes; what is none of it is taken for models."""
     return LocalModels(load_bundle(bundle)) if isinstance(bundle, str | Path) else bundle

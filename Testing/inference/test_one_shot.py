@@ -37,7 +37,7 @@ def test_the_answer_covers_the_volume_and_is_the_same_again(pipeline, volume):
     assert torch.equal(first.prior.probabilities, again.prior.probabilities)
     total = first.prior.probabilities.float().sum(0)
     torch.testing.assert_close(total, torch.ones_like(total), atol=5e-3, rtol=0)
-    assert first.surprise.shape == first.image.shape == first.prior.grid.shape_kji
+    assert first.surprise.shape == first.prior.grid.shape_kji
 
 
 def test_a_temperature_makes_the_answer_less_sure_but_no_other(pipeline, volume):
@@ -92,7 +92,6 @@ def test_pictures_are_swept_as_volumes_of_one_slice(randomise):
     image = torch.rand(1, *grid.shape_kji)
     found = run_dssm(randomise(network).eval(), image, grid.ijk_to_ras, grid, (1, 32, 32), Variant(1))
     assert found.prior.probabilities.shape == (3, 1, 40, 56)
-    torch.testing.assert_close(found.image, image[0], atol=1e-5, rtol=0)
 
 
 def test_an_unlike_image_brings_one_sentence(pipeline, volume):

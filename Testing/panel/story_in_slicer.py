@@ -5,7 +5,7 @@ import slicer
 from Testing.harness.application import running_module
 from Testing.harness.views import SliceView
 from Testing.panel.panel_in_slicer import with_prior
-from Testing.scene.made_up import agree, in_node, ras_of
+from Testing.scene.made_up import add_volume, agree, in_node, ras_of
 from Testing.slicer_checks import outcomes
 
 
@@ -37,3 +37,17 @@ def check_a_mouse_click_in_a_slice_view_is_a_hint(running, folder):
     slicer.mrmlScene.RemoveNode(session.hint_nodes.negative)
     running.wait()
     assert running.editor.session is None
+
+
+def check_the_one_shot_network_segments_and_warns_of_an_unlike_image(running, folder):
+    add_volume(slicer.mrmlScene)
+    running.wait()
+    selector = running.ui.modelSelector
+    selector.currentIndex = selector.findData("hippocampus-mr (dssm)")
+    assert "One-shot (DSSM)" in selector.currentText
+    running.press(running.ui.segmentButton)
+    session = running.editor.session
+    assert "unlike the training data" in running.ui.messageLabel.text
+    assert session.session.engine.mode == "dssm" and agree(session)
+    assert session.session.segments == ["anterior hippocampus", "posterior hippocampus"]
+    slicer.mrmlScene.Clear(False)
