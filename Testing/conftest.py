@@ -51,6 +51,7 @@ def copy_bundle():
         settings["weights"] = {}
         if "validation" in settings:
             settings["validation"] = None
+        settings.pop("dssm", None)
         file.write_text(json.dumps(metadata), encoding="utf-8")
 
     return copy

@@ -195,15 +195,16 @@ def _check_wishes(options) -> None:
 
 
 def _command(options, cases: list[str], hints: bool = False) -> str:
-    """What to type for the same figures again."""
-    words = ["python", "-m", "HiDiffRefineLib", "evaluate", "--bundle", options.bundle]
-    words += ["--data", str(options.data), "--cases", *cases]
+    """What to type for the same figures again; folders by their names, for others keep theirs elsewhere."""
+    words = ["python", "-m", "HiDiffRefineLib", "evaluate", "--bundle", Path(options.bundle).name]
+    words += ["--data", options.data.name, "--cases", *cases]
     words += ["--steps", str(options.steps)] if options.steps else []
     if options.mode == "dssm":
         words += ["--mode", "dssm", *(["--ablations"] if options.ablations else [])]
-        words += ["--unlike", *map(str, options.unlike)] if options.unlike else []
+        words += ["--unlike", *(folder.name for folder in options.unlike)] if options.unlike else []
     if hints:
-        words += ["--hints", str(options.hints), "--prior", options.prior, "--robot", options.robot]
+        prior = Path(options.prior).name
+        words += ["--hints", str(options.hints), "--prior", prior, "--robot", options.robot]
         words += ["--hints-only"] if options.hints_only else []
         words += ["--images", options.images] if options.images != "images" else []
     if options.structure:

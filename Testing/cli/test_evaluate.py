@@ -115,7 +115,7 @@ def test_figures_are_recorded_with_the_command(measure, small_models, cases):
     (table,) = load_bundle(target).settings["hints"]
     assert table["rows"] == result["hints"] and table["setup"] == result["hints_setup"]
     assert table["commands"] == [
-        f"python -m HiDiffRefineLib evaluate --bundle refiner-only --data {cases} --cases one --hints 1"
+        f"python -m HiDiffRefineLib evaluate --bundle refiner-only --data {cases.name} --cases one --hints 1"
         " --prior empty --robot click"
     ]
     card = (target / "docs/README.md").read_text(encoding="utf-8")
