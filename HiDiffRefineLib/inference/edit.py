@@ -19,6 +19,7 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_labels, hint_values
+from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.hint_channels import hint_channels
 from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.refiner import chain_answers, condition, plain_answer, region_on
@@ -51,7 +52,7 @@ class Segment:
 
 
 def edit_steps(
-    network: BernoulliRefiner,
+    network: BernoulliRefiner | RefinerGraphs,
     chain: BernoulliChain | None,
     segment: Segment,
     mask: np.ndarray,
@@ -167,7 +168,7 @@ def _bounding_box(mask: torch.Tensor) -> tuple[slice, slice, slice] | None:
 
 
 def answers(
-    network: BernoulliRefiner,
+    network: BernoulliRefiner | RefinerGraphs,
     chain: BernoulliChain | None,
     segment: Segment,
     mask: torch.Tensor,
