@@ -30,7 +30,7 @@ def object_bounds_ras(mask: np.ndarray, ijk_to_ras: np.ndarray, share: float = 0
 def voxel_box(grid: Grid, bounds_ras: np.ndarray) -> Box:
     """Slices (k, j, i) of the voxels of `grid` whose centres can lie inside the box (2, 3) in RAS mm."""
     corners = np.array([(*c, 1.0) for c in product(*bounds_ras.T)])
-    ijk = (corners @ np.linalg.inv(grid.ijk_to_ras).T)[:, :3]
+    ijk = (corners @ grid.ras_to_ijk.T)[:, :3]
     low = np.floor(ijk.min(0)).astype(int)[::-1]
     high = np.ceil(ijk.max(0)).astype(int)[::-1] + 1
     low, high = np.clip([low, high], 0, grid.shape_kji)

@@ -1,6 +1,7 @@
 """Grids in RAS millimetres: a shape (k, j, i) with the affine from (i, j, k, 1) to RAS."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -17,6 +18,11 @@ class Grid:
 
     shape_kji: tuple[int, int, int]
     ijk_to_ras: np.ndarray
+
+    @cached_property
+    def ras_to_ijk(self) -> np.ndarray:
+        """4×4 float64, from (R, A, S, 1) in mm to (i, j, k, 1)."""
+        return np.linalg.inv(self.ijk_to_ras)
 
     @property
     def spacing_kji(self) -> np.ndarray:

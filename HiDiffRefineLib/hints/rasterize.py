@@ -131,7 +131,7 @@ def _painted(painted: Painted, grid: Grid) -> Iterator[np.ndarray]:
     """Voxels (n, 3) ijk that paint covers, some of them twice or outside the grid."""
     centers = _centers(np.argwhere(painted.mask)[:, ::-1], painted.grid)
     yield _voxels_at(centers, grid)
-    painted_to_grid = np.linalg.inv(grid.ijk_to_ras) @ painted.ijk_to_ras
+    painted_to_grid = grid.ras_to_ijk @ painted.ijk_to_ras
     # Reach of a painted voxel along (i, j, k) of the grid; 1e-4 of a voxel is more than the tie break moves.
     half_voxel = np.abs(painted_to_grid[:3, :3]).sum(1) / 2 + 1e-4
     first_ijk = np.ceil(_ijk_of(centers, grid) - half_voxel).astype(int)
@@ -185,7 +185,7 @@ def _reach(distance: float, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     Whatever point of the voxel is the middle: the offsets lead to each voxel that has its centre in that
     ball, or that holds any point of a line from the middle to the ball's surface.
     """
-    per_mm = np.linalg.norm(np.linalg.inv(grid.ijk_to_ras)[:3, :3], axis=1)
+    per_mm = np.linalg.norm(grid.ras_to_ijk[:3, :3], axis=1)
     steps = np.floor(distance * per_mm + 1 + 1e-4).astype(int)
     return -steps, steps
 
@@ -204,8 +204,8 @@ def _chunks(count: int, candidates: int) -> Iterator[slice]:
 
 def _ijk_of(points_ras: np.ndarray, grid: Grid) -> np.ndarray:
     """Continuous (n, 3) ijk of points in RAS mm, ties broken."""
-    ras_to_ijk = np.linalg.inv(grid.ijk_to_ras)
-    return (points_ras + TIE_BREAK_RAS) @ ras_to_ijk[:3, :3].T + ras_to_ijk[:3, 3]
+    linear, origin = grid.ras_to_ijk[:3, :3], grid.ras_to_ijk[:3, 3]
+    return (points_ras + TIE_BREAK_RAS) @ linear.T + origin
 
 
 def _voxels_at(points_ras: np.ndarray, grid: Grid) -> np.ndarray:

@@ -55,7 +55,7 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
     for view in request.views:
         segment = _segment(prepared, view, request)
         for preview in edit_steps(
-            pipeline.network("refiner"),
+            pipeline.edit_network,
             pipeline.chain,
             segment,
             mask,
@@ -107,7 +107,7 @@ def _label_mask(labelmap: np.ndarray, value: int) -> LabelMask:
 
 
 def _warm_up(prepared: Prepared, progress: Progress) -> None:
-    """One edit of an empty mask in the volume's middle: loads the refiner, and kernels find their speed."""
+    """One edit of an empty mask in the volume's middle: loads the refiner, and records its graphs."""
     progress(0.0, "loading the refiner")
     pipeline, grid = prepared.pipeline, prepared.grid
     steps = pipeline.check(None, ["refiner"])

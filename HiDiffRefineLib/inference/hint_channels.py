@@ -23,12 +23,11 @@ def hint_channels(hints: Sequence[Hint], grid: Grid, device: torch.device | str 
         float32 (1, HINT_CHANNELS, *grid.shape_kji) in 0…1. Where two hints disagree only the newest is seen.
     """
     channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji, device=device)
-    ras_to_ijk = np.linalg.inv(grid.ijk_to_ras)
     for hint in hints:
         voxels = tuple(torch.from_numpy(hint_voxels(hint, grid)).to(device).T)
         if isinstance(hint, Click):
             own, other = POSITIVE_CLICK, NEGATIVE_CLICK
-            center_kji = (ras_to_ijk[:3, :3] @ hint.point_ras + ras_to_ijk[:3, 3])[::-1]
+            center_kji = (grid.ras_to_ijk[:3, :3] @ hint.point_ras + grid.ras_to_ijk[:3, 3])[::-1]
             center = torch.tensor(center_kji[None].astype(np.float32), device=device)
             drawn = bump(grid.shape_kji, center, CLICK_SIGMA_KJI)[0]
         else:

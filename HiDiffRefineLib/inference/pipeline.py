@@ -16,6 +16,7 @@ from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
+from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.models import load_network
@@ -59,6 +60,7 @@ class Pipeline:
     device: torch.device
     mode: str = "segmentor"
     _networks: dict = field(default_factory=dict, repr=False)
+    _graphs: RefinerGraphs | None = field(default=None, repr=False)
 
     def open(self, volume: Volume) -> "LocalEngine":
         """An engine for a session, see `session.engine.Models`."""
@@ -89,6 +91,16 @@ class Pipeline:
             self._networks[key] = load_network(bundle, key, self.device)
         return self._networks[key]
 
+    @property
+    def edit_network(self) -> torch.nn.Module | RefinerGraphs:
+        """The refiner as edits run it: on a CUDA device as graphs."""
+        network = self.network("refiner")
+        if self.device.type != "cuda":
+            return network
+        if self._graphs is None:
+            self._graphs = RefinerGraphs(network)
+        return self._graphs
+
     def check(self, steps: int | None, needed: Sequence[str]) -> int:
         """Refuses what can't run, before long work, and loads the networks that will.
 
@@ -113,7 +125,7 @@ class Pipeline:
     def on(self, device: torch.device) -> "Pipeline":
         """The same on another device. Networks at hand are copied, not read again."""
         other = copy(self)
-        other.device = device
+        other.device, other._graphs = device, None
         other._networks = {key: deepcopy(network).to(device) for key, network in self._networks.items()}
         return other
 

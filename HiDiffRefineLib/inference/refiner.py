@@ -10,6 +10,7 @@ from HiDiffRefineLib.bernoulli import BernoulliChain, reverse, seeded_noise
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.hint_channels import HINT_CHANNELS
 from HiDiffRefineLib.inference.models import autocast
 from HiDiffRefineLib.inference.regions import region_grid
@@ -107,7 +108,7 @@ def reverse_steps(
 
 
 def chain_answers(
-    network: BernoulliRefiner,
+    network: BernoulliRefiner | RefinerGraphs,
     chain: BernoulliChain,
     seen: torch.Tensor,
     prior: torch.Tensor,

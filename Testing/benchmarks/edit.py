@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from edit_parts import COLUMNS, split, synchronize
 from edit_scene import HINTS, SPACING_KJI, WORKING_KJI, Scene
-from graphs import RefinerGraphs
 from torch.utils.flop_counter import FlopCounterMode
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import Bundle, models_folder
 from HiDiffRefineLib.inference import edit
+from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.models import autocast, load_network
 from HiDiffRefineLib.inference.regions import edit_region
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS
 
 SIZES = ("128x128x128", "256x256x256", "200x512x512", "600x512x512")
 WARM_UP = 3
-NETWORKS = ("eager", "graphs", "compile", "compile-graphs")
+NETWORKS = ("eager", "graphs", "compile")
 
 
 def one_edit(network, chain, scene: Scene, n: int, patch_kji, steps: int) -> tuple[list[float], tuple]:
@@ -122,10 +122,9 @@ def variant(name: str, device: torch.device) -> torch.nn.Module | RefinerGraphs:
     network, _ = load(device)
     if name == "graphs":
         return RefinerGraphs(network)
-    if name.startswith("compile"):
-        mode = "reduce-overhead" if name == "compile-graphs" else None
-        network.encode = torch.compile(network.encode, mode=mode)
-        network.denoise = torch.compile(network.denoise, mode=mode)
+    if name == "compile":
+        network.encode = torch.compile(network.encode)
+        network.denoise = torch.compile(network.denoise)
     return network
 
 
@@ -175,7 +174,8 @@ def tried(call: Callable) -> str | None:
     try:
         return call()
     except Exception as error:
-        return f"  {type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        said = str(error).strip().partition("\n")[0]
+        return f"  {type(error).__name__}: {said}"
 
 
 if __name__ == "__main__":

@@ -27,3 +27,14 @@ def test_every_part_of_an_edit_is_timed(monkeypatch, capsys, small_refiner):
     for part in ("rasterise", "crop", "encode", "steps", "paste"):
         assert figures[part] > 0
     assert [line.split()[1] for line in lines[-2:]] == ["encode", "denoise"]
+
+
+def test_a_way_that_fails_says_why_in_its_row(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import edit
+
+    def fail(text):
+        raise RuntimeError(text)
+
+    assert edit.tried(lambda: fail("\nno memory\nat all")).split() == ["RuntimeError:", "no", "memory"]
+    assert edit.tried(lambda: fail("")).split() == ["RuntimeError:"]
