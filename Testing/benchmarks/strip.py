@@ -87,7 +87,7 @@ def draw(path: Path, title: str, segment, rows: list[dict]) -> None:
     top = 1 - 0.6 / size[1]  # inches for the legend and the titles
     figure.legend(handles=lines, loc="upper left", ncols=2, labelcolor="white", frameon=False, borderpad=0)
     figure.subplots_adjust(0.004, 0.01, 0.996, top, 0.02, 0.13)
-    figure.savefig(path, dpi=110, facecolor="black")
+    figure.savefig(path, dpi=84, facecolor="black")
     plt.close(figure)
 
 
