@@ -1,4 +1,4 @@
-"""Step 4: the check list, and the DICOM file. The slow parts run in a thread that knows no node."""
+"""Step 4: the table of volumes, the check list, and the DICOM file, in a thread that knows no node."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -48,6 +48,27 @@ class Exporter:
             raise DicomError(_("The file has no name yet."), _("Choose where it goes."))
         path = Path(path if path.lower().endswith(".dcm") else f"{path}.dcm")
         self.jobs.start(self._exporting(files, path, encoding, into_database))
+
+    def measure(self) -> None:
+        """Shows how many millilitres each segment has, in a table of the scene."""
+        parameters = self.editor.parameters
+        self.jobs.start(self._measuring(parameters.segmentation, parameters.volume))
+
+    def _measuring(self, segmentation, volume) -> Iterator[None]:
+        from HiDiffRefineLib.scene.volume_table_node import measured
+
+        self.editor.progress(0.0, _("Measuring…"))
+        table = yield from measured(segmentation, volume)
+        layout = slicer.app.layoutManager()
+        layout.setLayout(slicer.modules.tables.logic().GetLayoutWithTable(layout.layout))
+        application = slicer.app.applicationLogic()
+        application.GetSelectionNode().SetActiveTableID(table.GetID())
+        application.PropagateTableSelection()
+        self.editor.say(
+            _("Measured: '{name}'. It is saved with the scene, or as CSV by File, Save.").format(
+                name=table.GetName()
+            )
+        )
 
     def _exporting(self, files: list[Path], path: Path, encoding: str, into_database: bool) -> Iterator[None]:
         from HiDiffRefineLib.dicom.checks import check_list, fixed

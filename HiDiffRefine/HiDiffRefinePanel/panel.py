@@ -131,6 +131,7 @@ class Panel:
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),
             (ui.rejectButton, self.editor.undo),
+            (ui.volumesButton, self.exporter.measure),
             (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),
         ):

@@ -19,8 +19,8 @@ OUTPUT = Path("demo")
 # Middle of either hippocampus in the MNI152 template, RAS mm, and half the side of the cube around it.
 HIPPOCAMPI = (RegionOfInterest((-28, -21, -16), 25), RegionOfInterest((28, -21, -16), 25))
 BRAIN, CORRECTED = "brain-mr", "left hippocampus"
-# Clicks there, RAS mm: the tail belongs to it, the temporal horn beside it doesn't.
-HINTS = (Click((-24, -38, -2), True), Click((-37, -22, -11), False))
+# Clicks there, RAS mm: neither the fluid in the fissure beside it nor the white matter below belongs to it.
+HINTS = (Click((-23, -21, -14), False), Click((-35, -34, -12), False))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,8 +83,10 @@ def brain_demo() -> None:
     for what, mask in (("prior", prior), ("refined", refined)):
         write_segmentation(OUTPUT / f"{volume.name}_{what}.seg.nrrd", mask, volume.ijk_to_ras, labels)
     around = before | after
-    places = [grid.bounds_ras(), object_bounds_ras(around if around.any() else prior > 0, volume.ijk_to_ras)]
-    save_picture(OUTPUT / f"{volume.name}.png", volume, prior, refined, labels, places)
+    near = object_bounds_ras(around if around.any() else prior > 0, volume.ijk_to_ras)
+    # The whole head in the same slices: the one between the halves of the brain shows neither.
+    whole = grid.bounds_ras() - grid.bounds_ras().mean(0) + near.mean(0)
+    save_picture(OUTPUT / f"{volume.name}.png", volume, prior, refined, labels, [whole, near])
     for name in (f"{volume.name}_prior.seg.nrrd", f"{volume.name}_refined.seg.nrrd"):
         print(f"mask     {(OUTPUT / name).resolve()}")
     print(f"volumes  {(OUTPUT / 'volumes.csv').resolve()}")

@@ -24,7 +24,7 @@ from HiDiffRefineLib.inference.one_shot import OneShot, Variant, run_dssm, unlik
 from HiDiffRefineLib.inference.one_shot_hints import LabelHints, obeying
 from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_region
 from HiDiffRefineLib.inference.roi import RegionOfInterest
-from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
+from HiDiffRefineLib.inference.segmentor import Mirrored, Prior, counterparts_of, run_segmentor
 from HiDiffRefineLib.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ class Pipeline:
             return found.prior
         grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
         network, labels = self.network("segmentor"), len(self.bundle.labels) + 1
+        if self.bundle.settings.get("mirrored"):
+            network = Mirrored(network, counterparts_of(self.bundle.labels))
         patch = self.bundle.patch_size_kji
         prior = run_segmentor(network, scan.image, scan.grid.ijk_to_ras, grid, patch, labels, progress)
         remove_islands(prior.probabilities)

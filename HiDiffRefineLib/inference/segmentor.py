@@ -12,12 +12,15 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.memory import window_batch
 from HiDiffRefineLib.inference.models import autocast
+from HiDiffRefineLib.volumes.labels import Label
 
 # Half-overlapping windows: Dice .003 better than a quarter on BTCV, at twice the time.
 OVERLAP = 0.5
 # A window of nothing but air has no contrast; normalised inside a network it would turn into invented organs.
 FLAT = 1e-3
 FLAT_LOGIT = 10.0
+# What names of labels of one side begin with, and those of the other.
+OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,33 @@ class Prior:
         sizes = self.grid.shape_kji
         box = tuple(slice(max(s.start - 2, 0), min(s.stop + 2, n)) for s, n in zip(box, sizes, strict=True))
         return Prior(self.probabilities[(slice(None), *box)], part_of(self.grid, box))
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """The mean of a network's answers to a window and to its mirror image.
+
+    Args:
+        network: as for `run_segmentor`; the last axis of its windows runs from left to right.
+        counterparts: of `counterparts_of`.
+    """
+
+    network: torch.nn.Module
+    counterparts: Sequence[int]
+
+    def __call__(self, window: torch.Tensor) -> torch.Tensor:
+        mirrored = self.network(window.flip(-1)).flip(-1)
+        return (self.network(window) + mirrored[:, self.counterparts]) / 2
+
+
+def counterparts_of(labels: Sequence[Label]) -> list[int]:
+    """The value on the other side of every value, background first; itself where there is no other."""
+    values = {label.name: label.value for label in labels}
+    result = list(range(len(labels) + 1))
+    for name, value in values.items():
+        side, _, what = name.partition(" ")
+        result[value] = values.get(f"{OTHER_SIDE.get(side)} {what}", value)
+    return result
 
 
 def prior_of_labels(

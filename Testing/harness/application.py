@@ -160,7 +160,8 @@ def running_module(size=(420, 760)):
     sys.excepthook = remember
     with application_scene() as scene, tempfile.TemporaryDirectory() as folder:
         slicer.mrmlScene, slicer.app = scene, _App(scene, folder)
-        slicer.modules = types.SimpleNamespace()
+        tables = types.SimpleNamespace(logic=slicer.vtkSlicerTablesLogic)
+        slicer.modules = types.SimpleNamespace(tables=tables)
         slicer.dicomDatabase = DICOMDatabase()
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetSingletonTag("default")

@@ -109,9 +109,10 @@ class Layout:
 
     def __init__(self):
         self._views: dict[str, SliceView] = {}
+        self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
 
     def setLayout(self, number):
-        pass
+        self.layout = number
 
     def sliceWidget(self, name):
         if name not in self._views:

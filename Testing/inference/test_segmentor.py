@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid, covering_grid
 from HiDiffRefineLib.geometry.sampling import resample
-from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
+from HiDiffRefineLib.inference.segmentor import Mirrored, Prior, counterparts_of, run_segmentor
 
 
 def prior_of(network, scanned, native: Grid, spacing=(1, 1, 1)) -> Prior:
@@ -96,3 +97,18 @@ def test_a_target_anywhere_sees_what_the_whole_prior_shows(seed):
         (prior.others_resampled(1, target), others),
     ):
         assert torch.allclose(found, resample(whole, grid.ijk_to_ras, target), atol=1e-5)
+
+
+def test_a_mirrored_network_answers_to_a_mirror_image_with_the_other_sides():
+    labels = load_bundle("brain-mr").labels
+    counterparts = counterparts_of(labels)
+    assert [counterparts[value] for value in counterparts] == list(range(33))
+    names = ["background", *(label.name for label in labels)]
+    assert names[counterparts[names.index("left caudate")]] == "right caudate"
+    assert names[counterparts[names.index("csf")]] == "csf"
+    torch.manual_seed(0)
+    network, window = torch.nn.Conv3d(1, 33, 3, padding=1), torch.rand(2, 1, 4, 5, 6)
+    with torch.inference_mode():
+        answer, other = (Mirrored(network, counterparts)(seen) for seen in (window, window.flip(-1)))
+        assert torch.allclose(other.flip(-1)[:, counterparts], answer, atol=1e-6)
+        assert not torch.allclose(network(window), answer, atol=1e-2)

@@ -214,6 +214,35 @@ def with_series(running, folder):
     return running.editor.session, series
 
 
+def check_a_table_says_how_large_the_segments_are(running, folder):
+    session, ui = with_prior(running), running.ui
+    for _ in range(2):  # again after an edit, in the same table
+        ui.volumesButton.click()
+        running.wait()
+        (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+        cells = [[table.GetCellText(row, column) for column in range(3)] for row in range(2)]
+        voxels = [np.count_nonzero(in_node(session, key)) for key in session.keys]
+        size = abs(np.linalg.det(session.volume.ijk_to_ras[:3, :3])) / 1000
+        assert [row[0] for row in cells] == [session.name_of(key) for key in session.keys]
+        assert [int(row[1]) for row in cells] == voxels and min(voxels) > 0
+        np.testing.assert_allclose([float(row[2]) for row in cells], np.multiply(voxels, size), rtol=1e-5)
+        click(running, (8, 25, 14))
+    assert [table.GetColumnName(n) for n in range(3)] == ["segment", "voxels", "ml"]
+    assert table.GetName() in ui.messageLabel.text
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    assert selection.GetActiveTableID() == table.GetID()
+    assert slicer.app.layoutManager().layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView
+
+
+def check_volumes_that_cannot_be_measured_are_explained(running, folder):
+    session, ui = with_prior(running), running.ui
+    session.node.GetSegmentation().RemoveAllSegments()
+    ui.volumesButton.click()
+    running.wait()
+    assert "no segment to measure" in ui.messageLabel.text
+    assert not slicer.util.getNodesByClass("vtkMRMLTableNode")
+
+
 def check_the_story_of_an_export(running, folder):
     (folder / "series").mkdir()
     session, series = with_series(running, folder / "series")
