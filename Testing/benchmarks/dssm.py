@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     held_out = held_out[: options.most]
     jobs = [(options, held_out[n :: options.processes]) for n in range(options.processes)]
     if options.processes > 1:
-        with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with spawn.Pool(options.processes, torch.set_num_threads, (1,)) as pool:
             parts = pool.starmap(judged, jobs)
     else:
         parts = [judged(*jobs[0])]
@@ -83,7 +84,6 @@ def prepared(options) -> Pipeline:
 
 def judged(options, cases: list[Case]) -> list[tuple]:
     """(name, rows, profiles of the case as known, profiles of it spoilt) of each case."""
-    torch.set_num_threads(1)
     pipeline, found = prepared(options), []
     for n, case in enumerate(cases):
         scan = scan_of(case, pipeline.device)

@@ -26,7 +26,7 @@ def main() -> dict[str, str]:
 class ObedientWorker:
     """Stands in for the worker process."""
 
-    def models(self, name):
+    def models(self, name, mode):
         return ObedientModels()
 
     def start(self):
