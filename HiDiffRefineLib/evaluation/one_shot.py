@@ -16,6 +16,7 @@ from HiDiffRefineLib.evaluation.metrics import auroc
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.evaluation.unlike import SPOILT, foreign_scans, spoilt
 from HiDiffRefineLib.inference.compose import compose, label_probability, whole_probability
+from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.one_shot import Variant, profile_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
 from HiDiffRefineLib.training.device_patches import augmented
@@ -106,14 +107,15 @@ def case_figures(
             started = time.monotonic()
             answer = pipeline.one_shot(scan, variant)
             seconds = time.monotonic() - started
+            if profile is None:
+                profile = profile_of(answer)
+            remove_islands(answer.prior.probabilities)
             labels = pipeline.bundle.labels
             maps = [label_probability(answer.prior, label.value, scan.grid) for label in labels]
             maps = [found for found in maps if found is not None]
             whole = partial(whole_probability, maps, shape_kji=truth.shape)
             labelmap = compose(maps, truth.shape)
             asked[variant] = case_row(labelmap, whole, truth, labels, scan.grid.spacing_kji, seconds)
-        if profile is None:
-            profile = profile_of(answer)
         figures[row] = asked[variant]
     return figures, profile
 

@@ -185,7 +185,7 @@ class Pipeline:
         notify: Callable[[str], None] = lambda text: None,
         hints: LabelHints | None = None,
     ) -> Prior:
-        """Class probabilities on the working grid, by the segmentor, without islands, or by DSSM.
+        """Class probabilities on the working grid, by the segmentor or by DSSM, without islands.
 
         Args:
             progress: called with the share done.
@@ -196,6 +196,8 @@ class Pipeline:
             found = self.one_shot(scan, None, progress, hints)
             if warning := unlike(found, self.bundle):
                 notify(warning)
+            if not hints:  # a small piece may be what a hint has asked for
+                remove_islands(found.prior.probabilities)
             return found.prior
         grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
         network, labels = self.network("segmentor"), len(self.bundle.labels) + 1

@@ -8,6 +8,7 @@ from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click
+from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.one_shot import Variant, run_dssm, unlike
 from HiDiffRefineLib.inference.one_shot_hints import hint_map, hinted_mixture, known_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
@@ -92,6 +93,14 @@ def test_pictures_are_swept_as_volumes_of_one_slice(randomise):
     image = torch.rand(1, *grid.shape_kji)
     found = run_dssm(randomise(network).eval(), image, grid.ijk_to_ras, grid, (1, 32, 32), Variant(1))
     assert found.prior.probabilities.shape == (3, 1, 40, 56)
+
+
+def test_the_prior_has_no_islands(pipeline, volume):
+    scan = pipeline.scan(volume)
+    raw = pipeline.one_shot(scan).prior.probabilities
+    expected = raw.clone()
+    remove_islands(expected)
+    assert torch.equal(pipeline.prior(scan).probabilities, expected) and not torch.equal(raw, expected)
 
 
 def test_an_unlike_image_brings_one_sentence(pipeline, volume):
