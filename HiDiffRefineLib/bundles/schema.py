@@ -1,7 +1,7 @@
 """Reading metadata.json: JSON, then schema.json, then the rules a JSON schema cannot say."""
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,14 +36,20 @@ def read_metadata(folder: Path) -> dict:
         raise BundleError(
             f"{METADATA_FILE} of the model bundle '{folder.name}' is larger than 1 MiB.", _REMEDY
         )
+    _check_text(text, folder.name)
+    return json.loads(text)
+
+
+@lru_cache(maxsize=16)
+def _check_text(text: bytes, bundle: str) -> None:
+    """`check_metadata` of a file's content, once: figures make it 10 ms, and sessions open often."""
     try:
         metadata = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BundleError(
-            f"{METADATA_FILE} of the model bundle '{folder.name}' is not valid JSON ({error}).", _REMEDY
+            f"{METADATA_FILE} of the model bundle '{bundle}' is not valid JSON ({error}).", _REMEDY
         ) from error
-    check_metadata(metadata, folder.name)
-    return metadata
+    check_metadata(metadata, bundle)
 
 
 def check_metadata(metadata: object, bundle: str) -> None:
