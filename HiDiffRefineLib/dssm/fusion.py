@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from HiDiffRefineLib.dssm.blocks import ResidualBlock, down, resized
+from HiDiffRefineLib.networks.blocks import ResidualBlock, down, resized
 
 
 class FeatureFusion(nn.Module):

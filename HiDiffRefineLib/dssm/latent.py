@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from HiDiffRefineLib.dssm.blocks import ResidualBlock, down, same_size
+from HiDiffRefineLib.networks.blocks import ResidualBlock, down, same_size
 
 # Steps of the chain; as many as inference takes at most.
 STEPS = 4

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from HiDiffRefineLib.dssm.blocks import resized
 from HiDiffRefineLib.dssm.fusion import FeatureFusion, PixelGuidance
 from HiDiffRefineLib.dssm.latent import STEPS, Generator, LabelDecoder, LabelEncoder, signal
 from HiDiffRefineLib.dssm.mixture import ClassMixture
 from HiDiffRefineLib.dssm.pixels import PixelFeatures
 from HiDiffRefineLib.dssm.posterior import log_posterior
+from HiDiffRefineLib.networks.blocks import resized
 
 # Share of the generated latent in the next state; the rest is the posterior map's own latent.
 RHO = 0.5

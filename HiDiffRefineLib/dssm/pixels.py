@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from HiDiffRefineLib.dssm.blocks import ResidualBlock, down, resized
+from HiDiffRefineLib.networks.blocks import ResidualBlock, down, resized
 
 
 class PixelFeatures(nn.Module):

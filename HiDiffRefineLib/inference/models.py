@@ -5,7 +5,7 @@ from torch import nn
 
 from HiDiffRefineLib.bundles import Bundle, load_into, load_weights
 from HiDiffRefineLib.errors import ConfigError
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from HiDiffRefineLib.networks.blocks import ResidualBlock, down, norm, resized
 from HiDiffRefineLib.networks.exchange import CrossTransformer
 from HiDiffRefineLib.networks.step_embedding import step_embedding
 
@@ -25,35 +26,6 @@ DIVISOR_KJI = (4, 8, 8)
 PRIOR_MARGIN = 0.001
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(8, channels)
-
-
-def _down(channels: int, wider: int, stride: tuple[int, int, int]) -> nn.Conv3d:
-    # A kernel as large as its stride: padded 3×3×3 kernels would shift features by half a voxel a level.
-    return nn.Conv3d(channels, wider, stride, stride=stride)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3×3×3 convolutions around a shortcut; an embedding, if given, shifts and scales between them."""
-
-    def __init__(self, channels: int, embedding: int = 0):
-        super().__init__()
-        self.norm1, self.norm2 = _norm(channels), _norm(channels)
-        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
-        self.film = nn.Linear(embedding, 2 * channels) if embedding else None
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
-
-    def forward(self, x: torch.Tensor, embedding: torch.Tensor | None = None) -> torch.Tensor:
-        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
-        if self.film is not None:
-            scale, shift = self.film(embedding)[:, :, None, None, None].chunk(2, dim=1)
-            h = h * (1 + scale) + shift
-        return x + self.conv2(F.silu(h))
-
-
 class ConditionEncoder(nn.Module):
     """(B, CONDITION_CHANNELS, k, j, i) → features at strides 1, (1,2,2), (2,4,4) and (4,8,8)."""
 
@@ -61,7 +33,7 @@ class ConditionEncoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv3d(CONDITION_CHANNELS, channels[0], 3, padding=1)
         self.downs = nn.ModuleList(
-            _down(a, b, s) for a, b, s in zip(channels[:-1], channels[1:], STRIDES, strict=True)
+            down(a, b, s) for a, b, s in zip(channels[:-1], channels[1:], STRIDES, strict=True)
         )
         self.levels = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(n)))
@@ -93,15 +65,15 @@ class Denoiser(nn.Module):
         self.embedding = nn.Sequential(
             nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        self.stem, self.join0 = _down(2, c1, STRIDES[0]), nn.Conv3d(2 + encoded[0], c0, 1)
+        self.stem, self.join0 = down(2, c1, STRIDES[0]), nn.Conv3d(2 + encoded[0], c0, 1)
         self.join1, self.join2 = nn.Conv3d(c1 + encoded[1], c1, 1), nn.Conv3d(c2 + encoded[2], c2, 1)
-        self.block1, self.block2 = ResidualBlock(c1, embedding), ResidualBlock(c2, embedding)
-        self.down2, self.down3 = _down(c1, c2, STRIDES[1]), _down(c2, c3, STRIDES[2])
+        self.block1, self.block2 = (ResidualBlock(c, embedding=embedding) for c in (c1, c2))
+        self.down2, self.down3 = down(c1, c2, STRIDES[1]), down(c2, c3, STRIDES[2])
         self.exchange = CrossTransformer(c3, heads, embedding)
-        self.block3 = ResidualBlock(c3, embedding)
+        self.block3 = ResidualBlock(c3, embedding=embedding)
         self.up2, self.up1, self.up0 = nn.Conv3d(c3, c2, 1), nn.Conv3d(c2, c1, 1), nn.Conv3d(c1, c0, 1)
-        self.decode2, self.decode1 = ResidualBlock(c2, embedding), ResidualBlock(c1, embedding)
-        self.decode0, self.norm0 = nn.Conv3d(c0, c0, 3, padding=1), _norm(c0)
+        self.decode2, self.decode1 = (ResidualBlock(c, embedding=embedding) for c in (c2, c1))
+        self.decode0, self.norm0 = nn.Conv3d(c0, c0, 3, padding=1), norm(c0)
         self.head = nn.Conv3d(c0, 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -116,14 +88,10 @@ class Denoiser(nn.Module):
         x1 = self.block1(self.join1(torch.cat([self.stem(x0), f1], dim=1)), e)
         x2 = self.block2(self.join2(torch.cat([self.down2(x1), f2], dim=1)), e)
         x3 = self.block3(self.exchange(self.down3(x2), f3, e), e)
-        x2 = self.decode2(x2 + _upsample(self.up2(x3), x2), e)
-        x1 = self.decode1(x1 + _upsample(self.up1(x2), x1), e)
-        x = self.join0(torch.cat([x0, f0], dim=1)) + _upsample(self.up0(x1), x0)
+        x2 = self.decode2(x2 + resized(self.up2(x3), x2), e)
+        x1 = self.decode1(x1 + resized(self.up1(x2), x1), e)
+        x = self.join0(torch.cat([x0, f0], dim=1)) + resized(self.up0(x1), x0)
         return self.head(F.silu(self.decode0(F.silu(self.norm0(x)))))
-
-
-def _upsample(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, size=like.shape[2:], mode="trilinear", align_corners=False)
 
 
 class BernoulliRefiner(nn.Module):

@@ -17,7 +17,7 @@ from torch import nn
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import load_bundle
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.loop import fit, load_half, make_fabric, mean_terms, save_half
 from HiDiffRefineLib.training.patches import SegmentationPatches, batches

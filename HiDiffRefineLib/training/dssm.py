@@ -11,7 +11,7 @@ from HiDiffRefineLib.dssm.latent import STEPS
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.one_shot import Variant, run_dssm
 from HiDiffRefineLib.inference.segmentor import Prior
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import Case, load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.device_patches import DevicePatches

@@ -22,7 +22,7 @@ from HiDiffRefineLib.bernoulli import BernoulliChain, clamp_prior, draw, posteri
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.inference.refiner import Region, condition, plain_refinement, reverse_steps
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.loop import fit, make_fabric, mean_terms

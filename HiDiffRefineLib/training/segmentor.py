@@ -6,7 +6,7 @@ import torch
 from monai.losses import DiceCELoss
 
 from HiDiffRefineLib.bundles import Bundle, load_bundle
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import load_cases, split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.loop import fit, make_fabric

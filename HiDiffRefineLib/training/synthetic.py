@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from HiDiffRefineLib.bundles import load_bundle
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import split_cases
 from HiDiffRefineLib.training.config import TrainConfig
 from HiDiffRefineLib.training.head_maps import load_head_maps

@@ -27,7 +27,7 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.models import choose_device
 from HiDiffRefineLib.inference.one_shot import profile_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import Case, load_cases, split_cases
 from HiDiffRefineLib.training.loop import load_half
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from HiDiffRefineLib.bundles import load_bundle
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.head_maps import load_head_maps
 from HiDiffRefineLib.training.synthesis import HeadSynthesis
 from HiDiffRefineLib.training.synthetic import dice_and_cross_entropy

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from HiDiffRefineLib.bundles import load_bundle, update_settings
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import Case, save_cases
 from HiDiffRefineLib.training.config import read_config
 from HiDiffRefineLib.training.loop import save_half

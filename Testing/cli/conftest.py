@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import torch
 
 from HiDiffRefineLib.bundles import update_settings, write_weights
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 
 SEGMENTOR = {"name": "residual_unet", "arguments": {"labels": 3, "channels": [8, 8, 8], "strides": [1, 2, 2]}}
 

@@ -9,7 +9,7 @@ import torch
 
 from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.cli import demo
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
 
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.cli.main import main
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 
 SMALL = {"labels": 3, "channels": [8, 8], "strides": [[1, 2, 2], [2, 2, 2]], "latent": 8, "density": 8}
 

@@ -17,7 +17,7 @@ from HiDiffRefineLib.evaluation.one_shot import (
 from HiDiffRefineLib.evaluation.unlike import SPOILT, foreign_scan, spoilt
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 
 SMALL = {"labels": 3, "channels": [8, 8], "strides": [[1, 2, 2], [2, 2, 2]], "latent": 8, "density": 8}
 

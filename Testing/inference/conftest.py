@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from HiDiffRefineLib import networks
 from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.networks.build import NETWORKS
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -75,7 +75,7 @@ def refiner(randomise, small_refiner):
 def make_pipeline(tmp_path, monkeypatch, copy_bundle, small_refiner, by_intensity, by_thresholds):
     """(refiner or None for an untrained one) → pipeline of two bundles in a folder of their own."""
     monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path))
-    monkeypatch.setitem(networks.NETWORKS, "by_intensity", lambda: by_thresholds(0.2, 0.5))
+    monkeypatch.setitem(NETWORKS, "by_intensity", lambda: by_thresholds(0.2, 0.5))
 
     def make(refiner=None) -> Pipeline:
         copy_bundle("hippocampus-mr", tmp_path / "tiny-mr")

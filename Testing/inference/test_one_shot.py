@@ -12,7 +12,7 @@ from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.one_shot import Variant, run_dssm, unlike
 from HiDiffRefineLib.inference.one_shot_hints import hint_map, hinted_mixture, known_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.session.session import RefinementSession
 
 SMALL = {"labels": 3, "channels": [8, 8], "strides": [[1, 2, 2], [2, 2, 2]], "latent": 8, "density": 8}

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from HiDiffRefineLib.errors import BundleError
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 
 SMALL = {
     "residual_unet": {"labels": 3, "channels": [8, 16, 16], "strides": [1, 2, 2]},

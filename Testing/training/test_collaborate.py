@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import save_cases
 from HiDiffRefineLib.training.collaborate import Collaboration, train_collaboration
 from HiDiffRefineLib.training.loop import save_half

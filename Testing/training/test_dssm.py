@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from HiDiffRefineLib.bundles import load_bundle, update_settings
 from HiDiffRefineLib.dssm.latent import STEPS
-from HiDiffRefineLib.networks import build_network
+from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import save_cases, split_cases
 from HiDiffRefineLib.training.dssm import class_shares, dssm_loss, random_steps, train_dssm
 from HiDiffRefineLib.training.loop import load_half

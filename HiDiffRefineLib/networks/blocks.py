@@ -1,4 +1,4 @@
-"""What the parts of DSSM are built of."""
+"""What the refiner and the parts of DSSM are built of."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ class ResidualBlock(nn.Module):
         embedding: its width; 0 for none.
     """
 
-    def __init__(self, channels: int, kernel_kji: Sequence[int], embedding: int = 0):
+    def __init__(self, channels: int, kernel_kji: Sequence[int] = (3, 3, 3), embedding: int = 0):
         super().__init__()
         self.norm1, self.norm2 = norm(channels), norm(channels)
         self.conv1 = same_size(channels, channels, kernel_kji)
