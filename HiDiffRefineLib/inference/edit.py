@@ -85,9 +85,10 @@ def edit_steps(
     hinted, held = tuple(hinted_kji[holds].T), values[holds] > 0
     old = torch.from_numpy(start).to(device)
     before = on_region(old, native, region)
+    asked_kji, _ = hint_values(hints[-asked:], region)
     for probability in answers(network, chain, segment, before, hints, region, steps, seed):
         unclamped = start.copy()
-        changed = linked(((probability > 0.5) != (before > 0.5))[0].cpu().numpy(), hints[-asked:], region)
+        changed = linked(((probability > 0.5) != (before > 0.5))[0].cpu().numpy(), asked_kji, region)
         touched = native_answer(probability, changed, region, old, native)
         if touched is not None:
             part, found = touched
@@ -97,17 +98,18 @@ def edit_steps(
         yield Preview(box, result, unclamped)
 
 
-def linked(changed: np.ndarray, hints: Sequence[Hint], grid: Grid) -> np.ndarray:
-    """Those pieces (26-connected) of a change that come within `LINK_MM` of a hint, along each axis.
+def linked(changed: np.ndarray, hinted_kji: np.ndarray, grid: Grid) -> np.ndarray:
+    """Those pieces (26-connected) of a change that come within `LINK_MM` of a hinted voxel, along each axis.
 
     Args:
         changed: bool (k, j, i).
+        hinted_kji: (n, 3) voxels (k, j, i).
         grid: where it is.
 
     Returns:
         bool of that shape.
     """
-    boxes, (hinted_kji, _) = find_objects(changed.view(np.uint8)), hint_values(hints, grid)
+    boxes = find_objects(changed.view(np.uint8))
     kept = np.zeros_like(changed)
     if not boxes or not len(hinted_kji):
         return kept

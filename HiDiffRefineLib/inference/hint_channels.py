@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from HiDiffRefineLib.geometry.boxes import Box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint
 from HiDiffRefineLib.hints.rasterize import hint_voxels
@@ -14,32 +15,46 @@ HINT_CHANNELS = 4
 POSITIVE_CLICK, NEGATIVE_CLICK, POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE = range(HINT_CHANNELS)
 # A click spreads as a Gaussian of this width in voxels (k, j, i): one voxel in 442 368 is easily overlooked.
 CLICK_SIGMA_KJI = (1.0, 2.0, 2.0)
+# Widths after which it ends: beyond it is below 2e-8.
+CLICK_REACH = 6
 
 
 def hint_channels(hints: Sequence[Hint], grid: Grid, device: torch.device | str = "cpu") -> torch.Tensor:
     """Hints in order of time, the newest last, as the encoder's channels.
 
+    Drawn on the processor, whatever the device: a GPU would spend longer launching the small kernels.
+
     Returns:
         float32 (1, HINT_CHANNELS, *grid.shape_kji) in 0…1. Where two hints disagree only the newest is seen.
     """
-    channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji, device=device)
+    channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji)
     for hint in hints:
-        voxels = tuple(torch.from_numpy(hint_voxels(hint, grid)).to(device).T)
+        voxels = tuple(hint_voxels(hint, grid).T)
         if isinstance(hint, Click):
             own, other = POSITIVE_CLICK, NEGATIVE_CLICK
-            center_kji = (grid.ras_to_ijk[:3, :3] @ hint.point_ras + grid.ras_to_ijk[:3, 3])[::-1]
-            center = torch.tensor(center_kji[None].astype(np.float32), device=device)
-            drawn = bump(grid.shape_kji, center, CLICK_SIGMA_KJI)[0]
         else:
             own, other = POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE
-            drawn = torch.zeros(grid.shape_kji, device=device)
-            drawn[voxels] = 1
         if not hint.positive:
             own, other = other, own
-        torch.maximum(channels[0, own], drawn, out=channels[0, own])
+        if isinstance(hint, Click):
+            near, drawn = _spread(hint, grid)
+            torch.maximum(channels[0, own][near], drawn, out=channels[0, own][near])
+        else:
+            channels[0, own][voxels] = 1
         for contrary in (other, (other + 2) % HINT_CHANNELS):
             channels[0, contrary][voxels] = 0
-    return channels
+    return channels.to(device)
+
+
+def _spread(click: Click, grid: Grid) -> tuple[Box, torch.Tensor]:
+    """A click's `bump`: the voxels that it reaches, and its values there."""
+    center_kji = (grid.ras_to_ijk[:3, :3] @ click.point_ras + grid.ras_to_ijk[:3, 3])[::-1]
+    reach_kji = CLICK_REACH * np.array(CLICK_SIGMA_KJI)
+    low = np.clip(np.floor(center_kji - reach_kji), 0, grid.shape_kji).astype(int)
+    high = np.clip(np.ceil(center_kji + reach_kji) + 1, low, grid.shape_kji).astype(int)
+    near = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    inside = torch.from_numpy((center_kji - low)[None].astype(np.float32))
+    return near, bump(high - low, inside, CLICK_SIGMA_KJI)[0]
 
 
 def bump(shape_kji: Sequence[int], center_kji: torch.Tensor, sigma_kji: Sequence[float]) -> torch.Tensor:

@@ -12,14 +12,16 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
-from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.hints.rasterize import hint_labels, hint_values
 from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps, linked, native_answer, on_region
 from HiDiffRefineLib.inference.hint_channels import (
+    CLICK_SIGMA_KJI,
     HINT_CHANNELS,
     NEGATIVE_CLICK,
     NEGATIVE_SCRIBBLE,
     POSITIVE_CLICK,
     POSITIVE_SCRIBBLE,
+    bump,
     hint_channels,
 )
 from HiDiffRefineLib.inference.regions import ZOOM, edit_region
@@ -184,6 +186,18 @@ def test_channels_show_the_newest_of_two_that_disagree():
     assert shown[0, POSITIVE_CLICK, 4, 4, 6] == pytest.approx(np.exp(-0.5))
 
 
+@pytest.mark.parametrize(
+    ("point_ras", "inside"), [((0.3, -4.2, 1), True), ((-29.5, 29.2, 28), True), ((-60, 0, 0), False)]
+)
+def test_a_click_is_drawn_as_in_training(point_ras, inside):
+    grid = centered_grid((0, 0, 0), (20, 40, 60), (3, 1.5, 1))
+    center_kji = (grid.ras_to_ijk[:3, :3] @ point_ras + grid.ras_to_ijk[:3, 3])[::-1]
+    drawn = bump(grid.shape_kji, torch.tensor(center_kji[None].copy()).float(), CLICK_SIGMA_KJI)[0]
+    shown = hint_channels([Click(np.array(point_ras, float), False)], grid)[0]
+    assert torch.allclose(shown[NEGATIVE_CLICK], drawn, atol=1e-6)
+    assert (shown[NEGATIVE_CLICK].max() > 0.6) == inside
+
+
 def test_only_what_hangs_together_with_a_hint_changes():
     grid = centered_grid((0, 0, 0), (8, 40, 40), (4, 1, 1))
     changed = np.zeros(grid.shape_kji, bool)
@@ -196,11 +210,15 @@ def test_only_what_hangs_together_with_a_hint_changes():
     corner_ras = grid.ijk_to_ras[:3, 3]
     click = Click(corner_ras + np.array([8.0, 8, 4 * 4]), True)
     stroke = Scribble(corner_ras + np.array([[22.0, 22, 8], [26, 26, 8]]), False, 1)
-    assert np.array_equal(linked(changed, [click, stroke], grid), asked)
-    asked[1] = False
-    assert np.array_equal(linked(changed, [click], grid), asked)
     far = Click(corner_ras + np.array([39.0, 0, 28]), True)
-    assert not linked(changed, [far], grid).any() and not linked(0 * changed > 0, [click], grid).any()
+
+    def near(changed, *hints):
+        return linked(changed, hint_values(hints, grid)[0], grid)
+
+    assert np.array_equal(near(changed, click, stroke), asked)
+    asked[1] = False
+    assert np.array_equal(near(changed, click), asked)
+    assert not near(changed, far).any() and not near(changed).any() and not near(0 * changed > 0, click).any()
 
 
 def test_every_pending_hint_is_answered_and_older_ones_only_hold():
