@@ -90,7 +90,7 @@ def check_folder(path: Path) -> None:
 
 def _image(array: np.ndarray, ijk_to_ras: np.ndarray) -> sitk.Image:
     origin, spacing, direction = itk_from_affine(ijk_to_ras)
-    check_grid(array.shape[::-1], spacing, direction)
+    check_grid(array.shape[::-1], spacing, direction, thinnest=1)
     image = sitk.GetImageFromArray(array)
     image.SetOrigin(origin.tolist())
     image.SetSpacing(spacing.tolist())
