@@ -9,7 +9,7 @@ from HiDiffRefineLib.hints.hint import Hint, Painted
 from HiDiffRefineLib.hints.markups import read_markups, sign_of
 from HiDiffRefineLib.hints.rasterize import check_inside
 from HiDiffRefineLib.volumes.labels import Label
-from HiDiffRefineLib.volumes.read import read_segmentation
+from HiDiffRefineLib.volumes.read import EXTENSIONS, read_segmentation
 
 POSITIVE, NEGATIVE = 1, 2
 
@@ -25,11 +25,16 @@ def read_hints(path: Path, grid: Grid) -> list[Hint]:
         grid: of the image; each hint must cover a voxel of it.
 
     Raises:
-        HintError: no hints in the file, or one outside the volume.
+        HintError: another kind of file, no hints in it, or one outside the volume.
         VolumeError: a labelmap that cannot be read.
     """
     if path.name.lower().endswith(".json"):
         hints = read_markups(path, None, float(grid.spacing_kji.min()))
+    elif not path.name.lower().endswith(EXTENSIONS):
+        raise HintError(
+            f"{path.name}: This kind of file holds no hints.",
+            f"Save points and curves from 3D Slicer as .mrk.json, paint as {', '.join(EXTENSIONS)}.",
+        )
     else:
         hints = _painted(path)
     try:

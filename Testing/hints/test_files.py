@@ -83,6 +83,12 @@ def test_other_values_are_refused(tmp_path):
         read_hints(save(tmp_path / "paint.nrrd", [1, 3]), GRID)
 
 
+def test_files_of_another_kind_are_told_what_holds_hints(tmp_path):
+    with pytest.raises(HintError, match="points.fcsv: This kind of file holds no hints") as caught:
+        read_hints(tmp_path / "points.fcsv", GRID)
+    assert ".mrk.json" in caught.value.remedy
+
+
 def test_a_scribble_cropped_to_its_slice(tmp_path):
     thin = sitk.GetImageFromArray(np.ones((1, 1, 3), np.uint8))
     thin.SetOrigin((2, 3, 4))
