@@ -192,8 +192,7 @@ class Editor:
                 self._drop_journal(journal)
             raise
         self.session, self.leftover = session, None
-        with suppress(OSError):  # a folder that takes no journal
-            self._journal = hold(journal)
+        self._journal = hold(journal)
         self._changed = True  # hints that were placed, but not refined, when the scene was saved
         self.shown()
 

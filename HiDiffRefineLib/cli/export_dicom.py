@@ -7,6 +7,7 @@ from pathlib import Path
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.dicom.checks import FIXES, Check, check_list, fixed
+from HiDiffRefineLib.dicom.codes import LONGEST_NAME
 from HiDiffRefineLib.dicom.export import EXTENSIONS, export_seg
 from HiDiffRefineLib.dicom.make import CREATOR, ENCODINGS
 from HiDiffRefineLib.dicom.masks import read_maps, read_masks
@@ -50,6 +51,10 @@ def run(options) -> None:
     encoding = options.encoding.upper()
     if encoding == "FRACTIONAL" and len(options.mask) > 1:
         raise ConfigError("Probabilities come from one file.", "Give one 4-D file.")
+    if "\\" in options.creator or len(options.creator) > LONGEST_NAME:
+        raise ConfigError(
+            "DICOM can't hold that --creator.", f"Give at most {LONGEST_NAME} characters and no backslash."
+        )
     labels = load_bundle(options.bundle).labels if options.bundle else ()
     series = read_series(options.source, options.series)
     if encoding == "FRACTIONAL":

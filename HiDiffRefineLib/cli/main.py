@@ -1,6 +1,7 @@
 """Commands, their arguments, and how errors reach the user."""
 
 import argparse
+import io
 import os
 import sys
 
@@ -26,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit status: 0 done, 1 refused with a sentence, 130 stopped by Ctrl+C, 141 output unread.
     """
+    # A log file on Windows lacks most letters: the name of a segment must not end the work.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="python -m HiDiffRefineLib", description="Segment and refine volumes."
     )

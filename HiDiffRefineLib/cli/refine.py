@@ -32,7 +32,7 @@ of another segment changes. An empty MASK starts a structure from the hints.
 Point lists, lines and curves of 3D Slicer (.mrk.json) are positive (this belongs to the segment) or negative
 as a name says with "positive" or "negative": a point's label, else its list's name, else the file's; where
 none does, they are positive. Scribbles painted on a labelmap or .seg.nrrd of any geometry: 1 is positive, 2
-negative, unless the segments' names say it."""
+negative, unless the segment's name says it, or the file's where nothing but 1 is painted."""
 
 # Segments that a message lists: more than that is likelier an image given as a mask.
 MOST_NAMES = 20

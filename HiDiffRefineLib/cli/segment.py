@@ -97,7 +97,8 @@ def run(options) -> None:
         check_destination(options.probabilities, PROBABILITY_EXTENSIONS)
     if options.volumes:
         check_destination(options.volumes, (".csv",))
-    check_distinct([options.image], [options.output, options.probabilities, options.volumes])
+    inputs = [options.image, *(file for _, file in options.hints)]
+    check_distinct(inputs, [options.output, options.probabilities, options.volumes])
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), options.mode)
     prior_only = options.prior_only or not pipeline.bundle.refined_without_hints
     _check_networks(pipeline, options.steps, prior_only)

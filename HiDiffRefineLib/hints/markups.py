@@ -115,7 +115,7 @@ def _points(markup: dict) -> tuple[list[str], np.ndarray]:
             if point.get("positionStatus", "defined") == "defined" and point.get("position")
         ]
         points = np.array([point["position"] for point in placed] or np.empty((0, 3)), float)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise _no_positions() from error
     if points.shape[1:] != (3,):
         raise _no_positions()

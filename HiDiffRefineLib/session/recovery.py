@@ -49,8 +49,11 @@ def left_behind(folder: Path, volume: Volume) -> Leftover | None:
 
 
 def hold(path: Path) -> IO | None:
-    """A file that, while open, keeps other programs from a journal; None if one of them has it."""
-    file = path.open("r+b")
+    """A file that, while open, keeps other programs from a journal; None if one has it or it won't open."""
+    try:
+        file = path.open("r+b")
+    except OSError:
+        return None
     try:
         if sys.platform == "win32":
             import msvcrt

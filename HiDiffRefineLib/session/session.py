@@ -53,7 +53,7 @@ class RefinementSession:
         checksum: what `examining` returned, for who has run it already.
 
     Raises:
-        VolumeError: NaN, a constant image or a segmentation.
+        VolumeError: NaN, a constant image, a segmentation, or what is not 3-D.
         BundleError: no such bundle.
         SessionError: the journal exists already.
     """
@@ -269,6 +269,7 @@ class RefinementSession:
         """Takes hints of a segment back, by their places in its list, as one undo step; its mask stays."""
         self._settle()
         found(name, self.state)
+        numbers = [int(number) for number in numbers]  # the journal knows no numbers of numpy
         if numbers:
             self._do("withdraw", name=name, numbers=numbers)
 

@@ -59,9 +59,10 @@ class State:
         self._step(self.selected, (), Told((*hints, hint), refined), hint_only=True)
 
     def recall(self, name: str, hints: Sequence[Hint]) -> None:
-        """Hints that a mask from elsewhere came with. Not an undo step; those it contradicts are left out."""
+        """Hints that a mask from elsewhere came with, if they hold and lie on the grid. No undo step."""
         layer = self.layers[name]
-        kept = _obeyed(tuple(hints), layer.mask, self.grid)
+        inside = tuple(hint for hint in hints if len(hint_voxels(hint, self.grid)))
+        kept = _obeyed(inside, layer.mask, self.grid)
         layer.told = Told(kept, len(kept))
 
     def edit(self, name: str, blocks: Sequence[Block]) -> None:

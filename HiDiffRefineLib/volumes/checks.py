@@ -71,7 +71,7 @@ def sheared() -> VolumeError:
 
 
 def check_intensities(array: np.ndarray) -> None:
-    """Refuses NaN, infinity, an image of one single value, and a segmentation.
+    """Refuses NaN, infinity, an image of one single value, a segmentation, and what is not 3-D.
 
     Raises:
         VolumeError: as said.
@@ -82,6 +82,11 @@ def check_intensities(array: np.ndarray) -> None:
 
 def checking_intensities(array: np.ndarray) -> Iterator[np.ndarray]:
     """`check_intensities` some slices at a time, which it yields: a user interface must not wait for all."""
+    if array.ndim != 3 or not array.size:
+        raise VolumeError(
+            f"The image is no block of voxels in three dimensions ({' × '.join(map(str, array.shape))}).",
+            "Extract one 3-D frame, time point or channel and use that.",
+        )
     ends = []
     for k, _, _ in slabs(whole_box(array.shape), _LOOKED_AT_BYTES // array.itemsize):
         part = array[k]

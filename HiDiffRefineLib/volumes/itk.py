@@ -4,8 +4,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
+
+from HiDiffRefineLib.errors import VolumeError
 
 # ITK and DICOM count millimetres to the patient's left and posterior, we to the right and anterior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -32,6 +35,17 @@ def itk_from_affine(ijk_to_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     ijk_to_lps = LPS_TO_RAS @ ijk_to_ras
     spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
     return ijk_to_lps[:3, 3], spacing, ijk_to_lps[:3, :3] / spacing
+
+
+def check_letters(path: Path) -> None:
+    """Refuses a path (VolumeError) that is no Unicode, as on old discs: ITK would end the whole process."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise VolumeError(
+            "The name of the file or of its folder has letters in an encoding that is not the system's.",
+            "Rename it, or choose a folder with another name.",
+        ) from error
 
 
 @contextmanager

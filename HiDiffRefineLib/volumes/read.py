@@ -22,7 +22,7 @@ from HiDiffRefineLib.volumes.checks import (
     segmentation,
     sheared,
 )
-from HiDiffRefineLib.volumes.itk import affine_from_itk, native_messages_silenced
+from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_messages_silenced
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in
 from HiDiffRefineLib.volumes.volume import Volume
@@ -101,6 +101,7 @@ def read_probabilities(path: str | os.PathLike) -> list[Volume]:
         if not path.name.lower().endswith(_NIFTI):
             raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
         path.open("rb").close()
+        check_letters(path)
         with native_messages_silenced():
             try:
                 image = sitk.ReadImage(str(path), sitk.sitkFloat32)
@@ -144,6 +145,7 @@ def _read(path: Path, thinnest: int = 2) -> Volume:
     if path.is_dir() or not path.name.lower().endswith(EXTENSIONS):
         raise unknown()
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
+    check_letters(path)
     with _in_small_letters(path) as file, native_messages_silenced():
         return Volume(*_read_file(file, thinnest), title(path))
 

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.checks import check_grid
-from HiDiffRefineLib.volumes.itk import itk_from_affine, native_messages_silenced
+from HiDiffRefineLib.volumes.itk import check_letters, itk_from_affine, native_messages_silenced
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.seg_nrrd import header_fields
 
@@ -63,13 +63,14 @@ def check_destination(path: str | os.PathLike, extensions: tuple[str, ...]) -> N
     """Refuses a file that could not be written, before long work is done for it.
 
     Raises:
-        VolumeError: unknown extension, or no folder to write to.
+        VolumeError: unknown extension, letters that are no Unicode, or no folder to write to.
     """
     path = Path(path)
     if not path.name.lower().endswith(extensions):
         raise VolumeError(
             f"'{path.name}' has no extension that can be written.", f"Name it {', '.join(extensions)}."
         )
+    check_letters(path)
     check_folder(path)
 
 
@@ -89,7 +90,7 @@ def check_folder(path: Path) -> None:
 
 def _image(array: np.ndarray, ijk_to_ras: np.ndarray) -> sitk.Image:
     origin, spacing, direction = itk_from_affine(ijk_to_ras)
-    check_grid(array.shape[::-1], spacing, direction)
+    check_grid(array.shape[::-1], spacing, direction, thinnest=1)
     image = sitk.GetImageFromArray(array)
     image.SetOrigin(origin.tolist())
     image.SetSpacing(spacing.tolist())

@@ -76,6 +76,8 @@ def test_segment_takes_hints_and_warns(models, image, tmp_path, capsys):
     assert "Warning: This image is unlike the training data of this model: " in capsys.readouterr().err
     assert sitk.GetArrayFromImage(sitk.ReadImage(str(output)))[10, 15, 15] == 2
     assert b"bundle=hippocampus-mr (dssm); seed=0; steps=0" in output.read_bytes()
+    assert main([*command, "--hints", f"posterior hippocampus={output}"]) == 1
+    assert "would overwrite" in capsys.readouterr().err
     assert main([*command, "--hints", f"liver={clicks}"]) == 1
     assert "knows no 'liver'" in capsys.readouterr().err
     assert main([*(word for word in command if word != "dssm" and word != "--mode"), *hints]) == 1

@@ -1,6 +1,8 @@
 """refine: a mask from elsewhere and hints from files, as a user calls it."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +130,16 @@ def test_an_empty_mask_starts_a_structure(refine, markups, image, tmp_path):
     labelmap, labels = read_segmentation(output)
     assert status == 0 and labelmap.array[10, 15, 15] == 1
     assert [label.name for label in labels] == ["ball"]
+
+
+def test_names_that_a_log_file_has_no_letters_for(refine, markups, image, tmp_path, monkeypatch):
+    empty = tmp_path / "empty.nii.gz"
+    volume = read_volume(image)
+    write_segmentation(empty, np.zeros_like(volume.array, np.uint8), volume.ijk_to_ras, [])
+    log = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", log)
+    status, _ = refine(markups("a", (10, 15, 13)), mask=empty, more=("--segment", "Wątroba"))
+    assert status == 0 and b"W\\u0105troba: 0.0 ml" in log.buffer.getvalue()
 
 
 def test_an_image_given_as_a_mask_does_not_flood_the_screen(refine, markups, image, tmp_path, capsys):

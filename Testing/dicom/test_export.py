@@ -228,6 +228,24 @@ def test_commands(tmp_path, series, capsys):
         assert tags_in(labels[0].tags)[TYPE] == "SEMIAUTOMATIC" and NAME in labels[0].tags
 
 
+@pytest.mark.parametrize("creator", ["Doe\\Jane", "x" * 65])
+def test_a_creator_that_dicom_cannot_hold(tmp_path, series, capsys, creator):
+    mask, out = tmp_path / "m.seg.nrrd", tmp_path / "m.dcm"
+    write_segmentation(mask, labelmap(), series.ijk_to_ras, LABELS)
+    assert command(tmp_path, "export-dicom", mask, "--output", out, "--creator", creator) == 1
+    assert "DICOM can't hold that --creator" in capsys.readouterr().err and not out.exists()
+
+
+def test_a_series_of_one_slice_goes_out_and_comes_back(tmp_path):
+    (tmp_path / "series").mkdir()
+    series = read_series(write_series(tmp_path / "series", [0]))
+    mask, out, back = tmp_path / "m.seg.nrrd", tmp_path / "m.dcm", tmp_path / "b.nii.gz"
+    write_segmentation(mask, labelmap()[1:2], series.ijk_to_ras, [SPLEEN])
+    assert command(tmp_path, "export-dicom", mask, "--output", out) == 0
+    assert command(tmp_path, "import-dicom", out, "--output", back) == 0
+    np.testing.assert_array_equal(read_segmentation(back)[0].array, labelmap()[1:2] > 0)
+
+
 def test_a_mask_without_names_gets_them_from_a_bundle_or_is_fixed(tmp_path, series, capsys):
     mask, out = tmp_path / "m.nii.gz", tmp_path / "m.dcm"
     write_segmentation(mask, labelmap(), series.ijk_to_ras, LABELS)

@@ -78,9 +78,27 @@ def test_named_segments_decide_over_their_values(tmp_path):
     assert hint_labels(read_hints(path, GRID), GRID)[2, 3, 2:4].tolist() == [1, -1]
 
 
+def test_a_segment_that_says_negative_is_negative_whatever_the_others_say(tmp_path):
+    path = save(tmp_path / "paint.seg.nrrd", [1, 2], {1: "negative", 2: "Segment_2"})
+    assert [hint.positive for hint in read_hints(path, GRID)] == [False, False]
+
+
+@pytest.mark.parametrize("file, sign", [("negative.nii.gz", -1), ("positive.nii.gz", 1), ("a.nii.gz", 1)])
+def test_the_file_says_what_a_single_paint_means(tmp_path, file, sign):
+    assert hint_labels(read_hints(save(tmp_path / file, [1]), GRID), GRID)[2, 3, 2] == sign
+    both = read_hints(save(tmp_path / file, [1, 2]), GRID)
+    assert hint_labels(both, GRID)[2, 3, 2:4].tolist() == [1, -1]
+
+
 def test_other_values_are_refused(tmp_path):
     with pytest.raises(HintError, match="The value 3 says neither positive nor negative"):
         read_hints(save(tmp_path / "paint.nrrd", [1, 3]), GRID)
+
+
+def test_files_of_another_kind_are_told_what_holds_hints(tmp_path):
+    with pytest.raises(HintError, match="points.fcsv: This kind of file holds no hints") as caught:
+        read_hints(tmp_path / "points.fcsv", GRID)
+    assert ".mrk.json" in caught.value.remedy
 
 
 def test_a_scribble_cropped_to_its_slice(tmp_path):

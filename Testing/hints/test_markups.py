@@ -122,6 +122,7 @@ def test_units_may_be_a_code(saved):
         (markup("Fiducial", [(1, 2, 3, 4, 5, 6)]), "The position of a control point is not three numbers."),
         (markup("Fiducial", [(1, 2, 3), (1, 2)]), "The position of a control point is not three numbers."),
         (markup("Fiducial", ["abc"]), "The position of a control point is not three numbers."),
+        (markup("Fiducial", [(1, 2, 10**400)]), "The position of a control point is not three numbers."),
         (
             markup("Fiducial", [(1, 2, None)]),
             "The click has a coordinate that is not a number, or farther than",

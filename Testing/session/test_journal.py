@@ -101,6 +101,15 @@ def test_events_come_back_to_the_bit():
     assert np.array_equal(back["block"].flips(), event["block"].flips())
 
 
+def test_hints_withdrawn_by_numbers_of_numpy_are_in_the_journal(session, pipeline):
+    center = session.engine.grid.center_ras
+    for positive in (True, False):
+        session.add_click(center, positive)
+    session.withdraw(session.selected, np.flatnonzero([False, True]))
+    back = restore(session.journal.path, session.engine.volume, pipeline)
+    assert told(back) == told(session)
+
+
 def test_another_volume_or_model_is_refused(session, pipeline):
     path, volume = session.journal.path, session.engine.volume
     array = volume.array.copy()

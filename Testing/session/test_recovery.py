@@ -56,6 +56,13 @@ def test_what_is_empty_damaged_or_of_another_format_is_passed_by(tmp_path, pipel
     assert left_behind(tmp_path, volume) is not None
 
 
+def test_a_journal_that_cannot_be_opened_hides_no_other(tmp_path, pipeline):
+    volume = left(tmp_path, pipeline)
+    os.utime(tmp_path / "1.jsonl", (time.time() - 60,) * 2)
+    (tmp_path / "2.jsonl").mkdir()  # as of another user, whom root's rights would let in
+    assert left_behind(tmp_path, volume).path.name == "1.jsonl"
+
+
 def test_what_nobody_asked_for_is_deleted(tmp_path, pipeline):
     volume = left(tmp_path, pipeline)
     os.utime(tmp_path / "1.jsonl", (time.time() - (KEPT_DAYS + 1) * 86400,) * 2)

@@ -168,3 +168,12 @@ def test_hints_that_a_saved_mask_obeys_are_recalled(pipeline, tmp_path):
     assert told(restored(session, pipeline)) == told(session)
     with pytest.raises(SessionError, match="already"):
         session.recall_hints("saved", [])
+
+
+def test_a_recalled_hint_outside_a_cropped_volume_is_left_out(session):
+    session.set_prior(np.ones(session.engine.grid.shape_kji, bool), "all")
+    far, near = Click((900, 0, 0), True), Click(session.engine.grid.center_ras, True)
+    session.recall_hints("all", [near, far])
+    assert session.hints == (near,)
+    for _ in session.refine():
+        pass

@@ -266,6 +266,9 @@ def test_what_makes_no_sense_is_refused(pipeline, session):
     session.add_click(at(10, 12, 12))
     with pytest.raises(ConfigError, match="99 reverse steps"):
         session.refine(99)
+    for shape in ((8, 9), (4, 4, 4, 3), (0, 4, 4)):
+        with pytest.raises(VolumeError, match="no block of voxels in three"):
+            RefinementSession(Volume(np.zeros(shape), np.eye(4)), pipeline)
     with pytest.raises(VolumeError, match="NaN"):
         RefinementSession(Volume(np.full((4, 4, 4), np.nan), np.eye(4)), pipeline)
 

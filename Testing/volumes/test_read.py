@@ -1,8 +1,10 @@
 """Reading of files: what comes in, and what is refused with which words."""
 
 import gzip
+import os
 import shutil
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.volumes.read import EXTENSIONS, read_labelmap, read_volume
+from HiDiffRefineLib.volumes.read import EXTENSIONS, read_labelmap, read_probabilities, read_volume
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)  # (k, j, i)
 
@@ -157,6 +159,16 @@ def test_says_what_may_not_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", refused)
     assert_refused(path, "a.nii.gz cannot be read: Permission denied")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_refuses_names_that_are_no_unicode(tmp_path):
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/M\xfcller"))  # Latin-1
+    folder.mkdir()
+    path = write(tmp_path / "a.nii.gz").rename(folder / "a.nii.gz")
+    assert_refused(path, "letters in an encoding that is not the system's")
+    with pytest.raises(VolumeError, match="letters in an encoding"):
+        read_probabilities(path)
 
 
 def test_refuses_constant_image_but_not_empty_labelmap(tmp_path):

@@ -148,6 +148,12 @@ def test_says_why_nothing_can_be_written(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_refuses_names_that_are_no_unicode(tmp_path):
+    with pytest.raises(VolumeError, match="letters in an encoding that is not the system's"):
+        write_segmentation(tmp_path / "M\udcfcller.nii", labelmap(), np.eye(4), LABELS)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("extension", [".SEG.NRRD", ".NII.GZ", ".NII"])
 def test_extension_in_capitals(tmp_path, extension):
     path = tmp_path / f"HEAD{extension}"
