@@ -29,14 +29,11 @@ def hint_channels(hints: Sequence[Hint], grid: Grid, device: torch.device | str 
     """
     channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji)
     for hint in hints:
-        voxels = tuple(hint_voxels(hint, grid).T)
-        if isinstance(hint, Click):
-            own, other = POSITIVE_CLICK, NEGATIVE_CLICK
-        else:
-            own, other = POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE
-        if not hint.positive:
-            own, other = other, own
-        if isinstance(hint, Click):
+        voxels, clicked = tuple(hint_voxels(hint, grid).T), isinstance(hint, Click)
+        positive = POSITIVE_CLICK if clicked else POSITIVE_SCRIBBLE
+        negative = NEGATIVE_CLICK if clicked else NEGATIVE_SCRIBBLE
+        own, other = (positive, negative) if hint.positive else (negative, positive)
+        if clicked:
             near, drawn = _spread(hint, grid)
             torch.maximum(channels[0, own][near], drawn, out=channels[0, own][near])
         else:

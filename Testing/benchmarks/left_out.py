@@ -11,7 +11,6 @@ the held-out fold. Its networks are trained with the shipped configuration, less
 
 import argparse
 import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -33,13 +32,14 @@ from HiDiffRefineLib.training.loop import load_half
 FOLDS, FOLD = 4, 0
 
 
-def curves(case: Case, weights: str, hints: int, device: torch.device) -> Iterator[list[float]]:
+def curves(weights: str, hints: int, case: Case) -> list[list[float]]:
     """Dice after 0, 1, … hints for every label of a case, each started from nothing.
 
     Args:
         weights: of a refiner, as trained; empty for the shipped ones.
         hints: clicks at most.
     """
+    device = choose_device()
     pipeline = Pipeline(load_bundle("refiner"), device)
     network = pipeline.network("refiner")
     if weights:
@@ -53,13 +53,8 @@ def curves(case: Case, weights: str, hints: int, device: torch.device) -> Iterat
     def refine(mask, given):
         return answered(mask, previews(pipeline, segment, network, pipeline.chain, steps, mask, given))
 
-    for label in np.unique(case.labels[case.labels > 0]):
-        yield play(refine, nothing, case.labels == label, grid.spacing_kji, hints).dice
-
-
-def of_case(weights: str, hints: int, case: Case) -> list[list[float]]:
-    """`curves` on the device of this process."""
-    return list(curves(case, weights, hints, choose_device()))
+    labels = np.unique(case.labels[case.labels > 0])
+    return [play(refine, nothing, case.labels == n, grid.spacing_kji, hints).dice for n in labels]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(options.processes, torch.set_num_threads, (1,)) as pool:
         for name, _, weights in (network.partition("=") for network in options.networks):
-            cases = pool.map(partial(of_case, weights, options.hints), held_out, chunksize=1)
+            cases = pool.map(partial(curves, weights, options.hints), held_out, chunksize=1)
             dice = np.array([curve for case in cases for curve in case])
             found[name] = {"dice": dice.mean(0).tolist(), "structures": len(dice), "cases": len(held_out)}
             row = " | ".join(f"{value:.3f}" for value in dice.mean(0))
