@@ -39,7 +39,7 @@ SCHEDULE_LENGTHS, MOST_STEPS = (2, 3, 4, 10), 3
 VALIDATED_STEPS = (1, 2, 3, 4, 10)
 KL_WEIGHT = 0.1
 # Share of sessions without any hint, and the most hints of a session.
-UNHINTED_SHARE, MOST_HINTS = 0.15, 6
+UNHINTED_SHARE, MOST_HINTS = 0.15, 10
 
 
 def train_refiner(config: TrainConfig) -> None:

@@ -70,7 +70,7 @@ PARTS = {
     "rasterise": ("hint_channels", "hint_labels", "hint_values"),
     "crop": ("region_on", "on_region", "condition"),
     "steps": ("answers",),
-    "paste": ("edit_steps", "native_answer"),
+    "paste": ("edit_steps", "answering", "native_answer"),
 }
 COLUMNS = ("rasterise", "crop", "encode", "steps", "paste", "transfer")
 

@@ -3,10 +3,11 @@
     python Testing/benchmarks/left_out.py runs/data/mr_acdc.npy.xz all=WEIGHTS without=WEIGHTS … [--hints 5]
 
 Prints, for every NAME=WEIGHTS (shipped= for the bundle's own), the robot user's mean Dice after its clicks on
-the held-out fold. Its networks are trained with the shipped configuration, less one set and with fewer steps:
+the held-out fold. Its networks are trained with the shipped configuration, less one set and with fewer steps
+(those of the model card with up to 6 hints a session, `MOST_HINTS`):
 
     python -m HiDiffRefineLib train models/refiner/configs/train.json --set output=runs/without-mr_acdc \\
-        cases='[…]' priors='[…]' warm_start=null learning_rate=0.0012 ema=0.998 minutes=60 iterations=900
+        cases='[…]' priors='[…]' batch=4 warm_start=null learning_rate=0.0012 ema=0.998 minutes=60 iterations=900
 """
 
 import argparse

@@ -101,7 +101,7 @@ def test_hints_are_given_one_by_one_on_the_models_own_answers_and_stay(monkeypat
     prior[..., 2:6, 2:6, 2:6] = 0.9
     truth[..., 4:10, 4:12, 4:12] = 1
     lengths = set()
-    for seed in range(20):
+    for seed in range(60):
         seen, _ = play(seed, prior, truth)
         lengths.add(len(seen))
         assert not seen[0][1].any() and torch.equal(seen[0][0], (prior > 0.5).float())

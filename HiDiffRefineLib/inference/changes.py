@@ -1,0 +1,82 @@
+"""Which of the changes that a refiner proposes a user asked for.
+
+What a network would change far from a hint is right half of the time: kept in bounds, the first click lowers
+Dice half as often and the mean is no lower (model card of the refiner, "Tried without training").
+"""
+
+import numpy as np
+from scipy.ndimage import find_objects, label, maximum_filter
+from scipy.spatial import cKDTree
+
+from HiDiffRefineLib.geometry.grids import Grid
+
+# A change answers a hint if one piece of it comes this near.
+LINK_MM = 4.0
+# How far from one half the probability of a change must be for every millimetre from its hint, and at most.
+SURER_PER_MM, SUREST = 0.012, 0.4
+
+
+def answering(
+    probability: np.ndarray, before: np.ndarray, hinted_kji: np.ndarray, values: np.ndarray, grid: Grid
+) -> np.ndarray:
+    """Changes that go the way of their nearest hint, the surer the further off, and are linked to one.
+
+    Args:
+        probability: (k, j, i), the refiner's answer.
+        before: bool (k, j, i), the mask.
+        hinted_kji: (n, 3) voxels (k, j, i) of the hints to be answered.
+        values: (n,) above 0 where a hint says that the voxel belongs to the segment.
+        grid: of the answer.
+
+    Returns:
+        bool (k, j, i), the voxels that are to change.
+    """
+    changed = (probability > 0.5) != before
+    changed_kji = np.argwhere(changed)
+    if not len(changed_kji) or not len(hinted_kji):
+        return np.zeros_like(changed)
+    distance_mm, nearest = cKDTree(hinted_kji * grid.spacing_kji).query(changed_kji * grid.spacing_kji)
+    sure = abs(probability[changed] - 0.5) >= np.minimum(SURER_PER_MM * distance_mm, SUREST)
+    changed[changed] = sure & ((values[nearest] > 0) == ~before[changed])
+    return linked(changed, hinted_kji, grid)
+
+
+def linked(changed: np.ndarray, hinted_kji: np.ndarray, grid: Grid) -> np.ndarray:
+    """Those pieces (26-connected) of a change that come within `LINK_MM` of a hinted voxel, along each axis.
+
+    Args:
+        changed: bool (k, j, i).
+        hinted_kji: (n, 3) voxels (k, j, i).
+        grid: where it is.
+
+    Returns:
+        bool of that shape.
+    """
+    boxes = find_objects(changed.view(np.uint8))
+    kept = np.zeros_like(changed)
+    if not boxes or not len(hinted_kji):
+        return kept
+    box, pieces = boxes[0], np.zeros(changed.shape, np.int32)
+    count = label(changed[box], np.ones((3, 3, 3)), output=pieces[box])
+    reach = np.ceil(LINK_MM / grid.spacing_kji).astype(int)
+    low, high = np.maximum(hinted_kji.min(0) - reach, 0), hinted_kji.max(0) + reach + 1
+    around = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    near = np.zeros(pieces[around].shape, bool)
+    near[tuple((hinted_kji - low).T)] = True
+    linked_to = np.zeros(count + 1, bool)
+    linked_to[pieces[around][maximum_filter(near, 2 * reach + 1, mode="constant")]] = True
+    linked_to[0] = False
+    kept[box] = linked_to[pieces[box]]
+    return kept
+
+
+def one_way(found: np.ndarray, before: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A mask without changes against the hints: finer voxels at a change's border may have moved so.
+
+    Args:
+        found, before: bool (k, j, i), the masks after and before.
+        values: (n,) of the hints to be answered; where they say both, nothing is held back.
+    """
+    if (values > 0).all():
+        return found | before
+    return found if (values > 0).any() else found & before
