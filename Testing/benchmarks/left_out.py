@@ -7,7 +7,8 @@ the held-out fold. Its networks are trained with the shipped configuration, less
 (those of the model card with up to 6 hints a session, `MOST_HINTS`):
 
     python -m HiDiffRefineLib train models/refiner/configs/train.json --set output=runs/without-mr_acdc \\
-        cases='[…]' priors='[…]' batch=4 warm_start=null learning_rate=0.0012 ema=0.998 minutes=60 iterations=900
+        cases='[…]' priors='[…]' warm_start=null \\
+        batch=4 learning_rate=0.0012 ema=0.998 minutes=60 iterations=900
 """
 
 import argparse
