@@ -32,9 +32,9 @@ def answering(
         bool (k, j, i), the voxels that are to change.
     """
     changed = (probability > 0.5) != before
-    changed_kji = np.argwhere(changed)
-    if not len(changed_kji) or not len(hinted_kji):
+    if not len(hinted_kji):
         return np.zeros_like(changed)
+    changed_kji = np.argwhere(changed)
     distance_mm, nearest = cKDTree(hinted_kji * grid.spacing_kji).query(changed_kji * grid.spacing_kji)
     sure = abs(probability[changed] - 0.5) >= np.minimum(SURER_PER_MM * distance_mm, SUREST)
     changed[changed] = sure & ((values[nearest] > 0) == ~before[changed])
