@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from monai.metrics import compute_hausdorff_distance
-from scipy.ndimage import distance_transform_edt, find_objects
+from scipy.ndimage import distance_transform_edt
 from scipy.stats import rankdata
 
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.geometry.boxes import bounding_box
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -51,7 +52,7 @@ def hausdorff95_mm(prediction: np.ndarray, truth: np.ndarray, spacing_kji: Seque
         and a finite penalty keeps the case in the mean.
     """
     prediction, truth = _masks(prediction, truth)
-    box = _bounding_box(prediction | truth)
+    box = bounding_box(prediction | truth)
     if box is None:
         return 0.0
     if not prediction.any() or not truth.any():
@@ -83,7 +84,7 @@ def border_zone(truth: np.ndarray, spacing_kji: Sequence[float], width_mm: float
     """
     truth = np.asarray(truth, dtype=bool)
     zone = np.zeros(truth.shape, dtype=bool)
-    box = _bounding_box(truth)
+    box = bounding_box(truth)
     if box is None or truth.all():
         return zone
     # The padded box holds every voxel within the width, and at least one voxel of background.
@@ -154,8 +155,3 @@ def _masks(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.nd
             "Give images and labels of one case the same grid.",
         )
     return prediction, truth
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...] | None:
-    boxes = find_objects(mask.view(np.uint8))
-    return boxes[0] if boxes else None

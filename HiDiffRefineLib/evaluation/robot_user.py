@@ -11,6 +11,7 @@ from scipy.ndimage import find_objects, label
 
 from HiDiffRefineLib.evaluation.centre_line import centre_line, depth_mm
 from HiDiffRefineLib.evaluation.metrics import dice
+from HiDiffRefineLib.geometry.boxes import bounding_box
 
 # Ways to give hints: at the deepest point of the largest error, near it, or along the middle of it.
 ROBOTS = ("click", "jitter", "scribble")
@@ -203,12 +204,12 @@ def _largest_error(
     at twice: a CT has 40 million voxels, an error a few thousand.
     """
     error = np.asarray(mask, bool) != np.asarray(truth, bool)
-    boxes = find_objects(error.view(np.uint8))
-    if not boxes:
+    around = bounding_box(error)
+    if around is None:
         return None
-    components, _ = label(error[boxes[0]], np.ones((3, 3, 3)))
+    components, _ = label(error[around], np.ones((3, 3, 3)))
     free = components > 0
-    corner_kji = np.array([s.start for s in boxes[0]])
+    corner_kji = np.array([s.start for s in around])
     for hint in placed:
         inside = hint.voxels_kji - corner_kji
         inside = inside[((inside >= 0) & (inside < free.shape)).all(1)]

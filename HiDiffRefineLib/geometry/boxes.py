@@ -27,6 +27,16 @@ def object_bounds_ras(mask: np.ndarray, ijk_to_ras: np.ndarray, share: float = 0
     return np.stack([low - half_voxel, high + half_voxel])
 
 
+def bounding_box(mask: np.ndarray) -> Box | None:
+    """The smallest box that holds a bool mask (k, j, i); None if it is empty."""
+    flat = mask.any(axis=2)
+    sides = [flat.any(axis=1), flat.any(axis=0), mask.any(axis=(0, 1))]
+    if not sides[0].any():
+        return None
+    ends = [np.flatnonzero(side)[[0, -1]] for side in sides]
+    return tuple(slice(int(first), int(last) + 1) for first, last in ends)
+
+
 def voxel_box(grid: Grid, bounds_ras: np.ndarray) -> Box:
     """Slices (k, j, i) of the voxels of `grid` whose centres can lie inside the box (2, 3) in RAS mm."""
     corners = np.array([(*c, 1.0) for c in product(*bounds_ras.T)])

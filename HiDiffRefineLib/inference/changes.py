@@ -5,9 +5,10 @@ Dice half as often and the mean is no lower (model card of the refiner, "Tried w
 """
 
 import numpy as np
-from scipy.ndimage import find_objects, label, maximum_filter
+from scipy.ndimage import label, maximum_filter
 from scipy.spatial import cKDTree
 
+from HiDiffRefineLib.geometry.boxes import bounding_box
 from HiDiffRefineLib.geometry.grids import Grid
 
 # A change answers a hint if one piece of it comes this near.
@@ -32,12 +33,15 @@ def answering(
         bool (k, j, i), the voxels that are to change.
     """
     changed = (probability > 0.5) != before
-    if not len(hinted_kji):
+    box = bounding_box(changed)
+    if box is None or not len(hinted_kji):
         return np.zeros_like(changed)
-    changed_kji = np.argwhere(changed)
+    # A view: what is not to change is taken out of `changed`.
+    here = changed[box]
+    changed_kji = np.argwhere(here) + [s.start for s in box]
     distance_mm, nearest = cKDTree(hinted_kji * grid.spacing_kji).query(changed_kji * grid.spacing_kji)
-    sure = abs(probability[changed] - 0.5) >= np.minimum(SURER_PER_MM * distance_mm, SUREST)
-    changed[changed] = sure & ((values[nearest] > 0) == ~before[changed])
+    sure = abs(probability[box][here] - 0.5) >= np.minimum(SURER_PER_MM * distance_mm, SUREST)
+    here[here] = sure & ((values[nearest] > 0) == ~before[box][here])
     return linked(changed, hinted_kji, grid)
 
 
@@ -52,11 +56,10 @@ def linked(changed: np.ndarray, hinted_kji: np.ndarray, grid: Grid) -> np.ndarra
     Returns:
         bool of that shape.
     """
-    boxes = find_objects(changed.view(np.uint8))
-    kept = np.zeros_like(changed)
-    if not boxes or not len(hinted_kji):
+    box, kept = bounding_box(changed), np.zeros_like(changed)
+    if box is None or not len(hinted_kji):
         return kept
-    box, pieces = boxes[0], np.zeros(changed.shape, np.int32)
+    pieces = np.zeros(changed.shape, np.int32)
     count = label(changed[box], np.ones((3, 3, 3)), output=pieces[box])
     reach = np.ceil(LINK_MM / grid.spacing_kji).astype(int)
     low, high = np.maximum(hinted_kji.min(0) - reach, 0), hinted_kji.max(0) + reach + 1

@@ -9,9 +9,8 @@ labelmap, is how voxels of neighbouring segments get lost. What may be changed a
 import numpy as np
 import slicer
 
-from HiDiffRefineLib.geometry.boxes import Box
+from HiDiffRefineLib.geometry.boxes import Box, bounding_box
 from HiDiffRefineLib.scene.labelmaps import extent_of, oriented_image
-from HiDiffRefineLib.session.blocks import bounding_box
 
 
 class SegmentWriter:

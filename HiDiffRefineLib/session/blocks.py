@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from HiDiffRefineLib.geometry.boxes import Box, hull, whole_box
+from HiDiffRefineLib.geometry.boxes import Box, bounding_box, hull, whole_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +77,6 @@ def apply(mask: np.ndarray, block: Block) -> None:
 def revert(mask: np.ndarray, block: Block) -> None:
     """Takes `apply` back, to the last bit. The same flips do: none of them knows a direction."""
     apply(mask, block)
-
-
-def bounding_box(mask: np.ndarray) -> Box | None:
-    """The smallest box that holds a bool mask (k, j, i); None if it is empty."""
-    flat = mask.any(axis=2)
-    sides = [flat.any(axis=1), flat.any(axis=0), mask.any(axis=(0, 1))]
-    if not sides[0].any():
-        return None
-    ends = [np.flatnonzero(side)[[0, -1]] for side in sides]
-    return tuple(slice(int(first), int(last) + 1) for first, last in ends)
 
 
 def _moved(box, origin: Box) -> Box:

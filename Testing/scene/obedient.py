@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from HiDiffRefineLib.bundles import Bundle, load_bundle
-from HiDiffRefineLib.geometry.boxes import part_of
+from HiDiffRefineLib.geometry.boxes import bounding_box, part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import bounds_ras
 from HiDiffRefineLib.hints.rasterize import hint_labels
@@ -18,7 +18,6 @@ from HiDiffRefineLib.inference.messages import (
     Preview,
     SegmentationRequest,
 )
-from HiDiffRefineLib.session.blocks import bounding_box
 from HiDiffRefineLib.volumes.volume import Volume
 
 THRESHOLDS = (500, 700)

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from HiDiffRefineLib.geometry.boxes import object_bounds_ras
+from HiDiffRefineLib.geometry.boxes import bounding_box, object_bounds_ras
 from HiDiffRefineLib.geometry.grids import centered_grid
-from HiDiffRefineLib.session.blocks import apply, bounding_box, difference, revert, same_flips
+from HiDiffRefineLib.session.blocks import apply, difference, revert, same_flips
 from HiDiffRefineLib.session.layer import Layer
 
 
