@@ -38,6 +38,8 @@ class TrainConfig:
         collaboration: for "collaborate", the weight w of the refiner's loss in the segmentor's.
         network: for "dssm", arguments of the network that differ from the bundle's: {"discriminative": true}
             trains the twin with tau 0, {"fusion": false} the ablation without Feature Fusion Module.
+        empty_share: for refiners, the share of samples whose prior is empty.
+        set_exponent: for refiners, a set is drawn by its number of labels to this power.
         recycling: for "dssm", the share of samples whose state is the network's own, not the truth's.
     """
 
@@ -64,6 +66,8 @@ class TrainConfig:
     segmentor: str | None = None
     collaboration: float = 0.0
     network: dict = field(default_factory=dict)
+    empty_share: float = 0.2
+    set_exponent: float = 0.5
     recycling: float = 0.5
 
 

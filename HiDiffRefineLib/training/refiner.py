@@ -48,7 +48,7 @@ def train_refiner(config: TrainConfig) -> None:
     bundle = load_bundle(config.bundle)
     training, held_out = paired_sets(config)
     seed = config.seed + fabric.global_rank
-    patches = RefinerPatches(training, bundle.patch_size_kji, seed)
+    patches = RefinerPatches(training, bundle.patch_size_kji, seed, config.empty_share, config.set_exponent)
     chain = BernoulliChain(bundle.settings["chain"]["T"], bundle.settings["chain"]["schedule"])
     # The same on every GPU: sessions of different lengths would wait for each other.
     rng = np.random.default_rng(config.seed)
@@ -171,7 +171,7 @@ def session_losses(answers, rng, prior, truth) -> Iterator[dict[str, torch.Tenso
     mask, hints = (prior > 0.5).float(), Hints(prior)
     # Without a hint nothing tells what an empty mask is to become.
     told = mask.flatten(1).any(1)
-    count = 0 if rng.random() < UNHINTED_SHARE else int(rng.integers(1, MOST_HINTS + 1))
+    count = hint_count(rng)
     # The first hint is given on the prior's mask, or on what the refiner made of it.
     refined_first = rng.random() < 0.5
     for n in range(count + 1):
@@ -185,6 +185,11 @@ def session_losses(answers, rng, prior, truth) -> Iterator[dict[str, torch.Tenso
         yield mean_terms(steps)
         if n > 0 or refined_first:
             mask = hints.hold((logits.detach() > 0).float())
+
+
+def hint_count(rng: np.random.Generator) -> int:
+    """How many hints a session has: few more often than many, since every session begins with its first."""
+    return 0 if rng.random() < UNHINTED_SHARE else int(rng.integers(1, rng.integers(1, MOST_HINTS + 1) + 1))
 
 
 _dice = DiceLoss(sigmoid=True, reduction="none")

@@ -18,8 +18,8 @@ from HiDiffRefineLib.training.patches import LoadedCase, Patches, label_places, 
 WARPED_SHARE = 0.5
 # Share of patches that look at a part of the object, at any spacing down to the finest.
 LOCAL_SHARE = 0.4
-# Shares of samples whose prior is empty (only a hint says what is wanted), or takes in a neighbour too.
-EMPTY_SHARE, MERGED_SHARE = 0.2, 0.05
+# Share of samples whose prior takes in a neighbour too.
+MERGED_SHARE = 0.05
 # An object is drawn with a weight of this and 1 - Dice of its prior: a liver at .96 has little to teach.
 SURE_WEIGHT = 0.2
 # Share of samples that know of no other segment, as where a user brings a single mask.
@@ -30,17 +30,19 @@ class RefinerPatches(Patches):
     """Samples (image, prior, others, truth), each (1, k, j, i), around one object at a time.
 
     Args:
-        sets: lists of (case, prior) pairs; a set is drawn by the root of its number of labels, an object by
-            its prior's error. Where the prior is None, the truth stands in for a mask from elsewhere, always
-            corrupted.
+        sets: lists of (case, prior) pairs; an object is drawn by its prior's error. Where the prior is None,
+            the truth stands in for a mask from elsewhere, always corrupted.
         patch_kji: of the refiner. seed: of everything random.
+        empty_share: of samples whose prior is empty: only a hint says what is wanted.
+        set_exponent: a set is drawn by its number of labels to this power.
     """
 
     any_contrast = True
 
-    def __init__(self, sets, patch_kji, seed: int):
+    def __init__(self, sets, patch_kji, seed: int, empty_share: float = 0.2, set_exponent: float = 0.5):
         super().__init__(seed)
         self.patch_kji = tuple(patch_kji)
+        self.empty_share = empty_share
         self.sets = []
         for pairs in sets:
             loaded = []
@@ -61,8 +63,8 @@ class RefinerPatches(Patches):
             if not loaded:
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)
-        roots = np.sqrt([max(len(bounds) for _, _, bounds, *_ in loaded) for loaded in self.sets])
-        self.shares = roots / roots.sum()
+        labels = np.array([max(len(bounds) for _, _, bounds, *_ in loaded) for loaded in self.sets])
+        self.shares = labels**set_exponent / (labels**set_exponent).sum()
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """One augmented image, the prior as it may be met, other segments and truth, each (1, k, j, i)."""
@@ -80,7 +82,7 @@ class RefinerPatches(Patches):
         others = prior.others_resampled(label, grid, warp)
         if rng.random() < ALONE_SHARE:
             others = torch.zeros_like(others)
-        if rng.random() < EMPTY_SHARE:
+        if rng.random() < self.empty_share:
             return image, torch.zeros_like(truth), others, truth
         corrupted = foreign or rng.random() < CORRUPTED_SHARE
         displaced = corrupted and rng.random() < 0.3

@@ -4,11 +4,11 @@
 
 Prints, for every NAME=WEIGHTS (shipped= for the bundle's own), the robot user's mean Dice after its clicks on
 the held-out fold. Its networks are trained with the shipped configuration, less one set and with fewer steps
-(those of the model card with up to 6 hints a session, `MOST_HINTS`):
+(those of the model card at commit 9cded16, where a session had up to 6 hints, each number as often):
 
     python -m HiDiffRefineLib train models/refiner/configs/train.json --set output=runs/without-mr_acdc \\
         cases='[…]' priors='[…]' warm_start=null \\
-        batch=4 learning_rate=0.0012 ema=0.998 minutes=60 iterations=900
+        empty_share=0.2 batch=4 learning_rate=0.0012 ema=0.998 minutes=60 iterations=900
 """
 
 import argparse

@@ -19,11 +19,11 @@ def make_patches(make_case, perfect_prior, monkeypatch):
 
     def make(corrupted=0.0, seed=0) -> refiner_patches.RefinerPatches:
         monkeypatch.setattr(refiner_patches, "CORRUPTED_SHARE", corrupted)
-        for share in ("LOCAL", "EMPTY", "MERGED", "ALONE", "WARPED"):
+        for share in ("LOCAL", "MERGED", "ALONE", "WARPED"):
             monkeypatch.setattr(refiner_patches, f"{share}_SHARE", 0.0)
         cases = [make_case("a"), make_case("b", seed=1)]
         pairs = [(case, perfect_prior(case)) for case in cases]
-        patches = refiner_patches.RefinerPatches([pairs], PATCH, seed)
+        patches = refiner_patches.RefinerPatches([pairs], PATCH, seed, empty_share=0.0)
         patches.augment = lambda image: image
         return patches
 
@@ -104,9 +104,9 @@ def test_batches_repeat_with_the_seed(make_patches):
     assert not torch.equal(first[2], other[2])
 
 
-def test_an_empty_prior_leaves_image_and_truth(make_patches, monkeypatch):
+def test_an_empty_prior_leaves_image_and_truth(make_patches):
     patches = make_patches()
-    monkeypatch.setattr(refiner_patches, "EMPTY_SHARE", 1.0)
+    patches.empty_share = 1.0
     for _ in range(5):
         image, prior, _, truth = patches.draw()
         assert not prior.any() and truth.any() and image.any()
@@ -135,11 +135,11 @@ def test_a_local_view_shows_a_part_of_the_object_at_any_spacing(make_patches, mo
 
 
 def test_where_there_is_no_prior_the_truth_comes_corrupted(make_case, monkeypatch):
-    for share in ("EMPTY", "MERGED", "ALONE", "WARPED"):
+    for share in ("MERGED", "ALONE", "WARPED"):
         monkeypatch.setattr(refiner_patches, f"{share}_SHARE", 0.0)
     torch.manual_seed(0)
     patches = refiner_patches.RefinerPatches(
-        [[(make_case("a"), None), (make_case("b", seed=1), None)]], PATCH, 0
+        [[(make_case("a"), None), (make_case("b", seed=1), None)]], PATCH, 0, empty_share=0.0
     )
     scores = [
         agreement(prior > 0.5, truth > 0.5) for _, prior, _, truth in islice(patches, 30) if truth.sum() > 200
@@ -147,6 +147,15 @@ def test_where_there_is_no_prior_the_truth_comes_corrupted(make_case, monkeypatc
     assert 0.3 < np.mean(scores) < 0.97
     # Confidence alone is changed at times, the border being left.
     assert np.mean([score > 0.99 for score in scores]) < 0.4
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(0.0, 1 / 2), (0.5, 2**0.5 / (2**0.5 + 1)), (1.0, 2 / 3)])
+def test_sets_are_drawn_by_their_number_of_labels(make_case, perfect_prior, exponent, expected):
+    both, one = make_case("a"), make_case("b", seed=1)
+    one.labels[one.labels == 2] = 0
+    sets = [[(case, perfect_prior(case))] for case in (both, one)]
+    patches = refiner_patches.RefinerPatches(sets, PATCH, 0, set_exponent=exponent)
+    assert patches.shares == pytest.approx([expected, 1 - expected])
 
 
 def test_priors_without_any_object_are_refused(make_case, perfect_prior):
