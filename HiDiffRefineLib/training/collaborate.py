@@ -81,7 +81,9 @@ def train_collaboration(config: TrainConfig) -> None:
     cases = [case for case, _ in training[0]]
     spacing, patch = bundle.working_spacing_kji_mm, bundle.patch_size_kji
     segmentation = SegmentationPatches(cases, patch, spacing, not is_sided(bundle), seed)
-    refinement = RefinerPatches(training, refiner_bundle.patch_size_kji, seed)
+    refinement = RefinerPatches(
+        training, refiner_bundle.patch_size_kji, seed, config.empty_share, config.set_exponent
+    )
     feeds = [batches(p, config.batch, config.workers, device) for p in (segmentation, refinement)]
 
     settings = refiner_bundle.settings["chain"]

@@ -39,7 +39,7 @@ class RefinerPatches(Patches):
 
     any_contrast = True
 
-    def __init__(self, sets, patch_kji, seed: int, empty_share: float = 0.2, set_exponent: float = 0.5):
+    def __init__(self, sets, patch_kji, seed: int, empty_share: float, set_exponent: float):
         super().__init__(seed)
         self.patch_kji = tuple(patch_kji)
         self.empty_share = empty_share

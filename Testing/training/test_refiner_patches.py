@@ -23,7 +23,7 @@ def make_patches(make_case, perfect_prior, monkeypatch):
             monkeypatch.setattr(refiner_patches, f"{share}_SHARE", 0.0)
         cases = [make_case("a"), make_case("b", seed=1)]
         pairs = [(case, perfect_prior(case)) for case in cases]
-        patches = refiner_patches.RefinerPatches([pairs], PATCH, seed, empty_share=0.0)
+        patches = refiner_patches.RefinerPatches([pairs], PATCH, seed, 0.0, 0.5)
         patches.augment = lambda image: image
         return patches
 
@@ -139,7 +139,7 @@ def test_where_there_is_no_prior_the_truth_comes_corrupted(make_case, monkeypatc
         monkeypatch.setattr(refiner_patches, f"{share}_SHARE", 0.0)
     torch.manual_seed(0)
     patches = refiner_patches.RefinerPatches(
-        [[(make_case("a"), None), (make_case("b", seed=1), None)]], PATCH, 0, empty_share=0.0
+        [[(make_case("a"), None), (make_case("b", seed=1), None)]], PATCH, 0, 0.0, 0.5
     )
     scores = [
         agreement(prior > 0.5, truth > 0.5) for _, prior, _, truth in islice(patches, 30) if truth.sum() > 200
@@ -154,7 +154,7 @@ def test_sets_are_drawn_by_their_number_of_labels(make_case, perfect_prior, expo
     both, one = make_case("a"), make_case("b", seed=1)
     one.labels[one.labels == 2] = 0
     sets = [[(case, perfect_prior(case))] for case in (both, one)]
-    patches = refiner_patches.RefinerPatches(sets, PATCH, 0, set_exponent=exponent)
+    patches = refiner_patches.RefinerPatches(sets, PATCH, 0, 0.2, exponent)
     assert patches.shares == pytest.approx([expected, 1 - expected])
 
 
@@ -163,4 +163,4 @@ def test_priors_without_any_object_are_refused(make_case, perfect_prior):
     prior = perfect_prior(case)
     with pytest.raises(ConfigError, match="empty"):
         empty = Prior(prior.probabilities * 0.4, prior.grid)
-        refiner_patches.RefinerPatches([[(case, empty)]], PATCH, 0)
+        refiner_patches.RefinerPatches([[(case, empty)]], PATCH, 0, 0.2, 0.5)
