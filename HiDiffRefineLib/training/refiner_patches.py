@@ -64,7 +64,8 @@ class RefinerPatches(Patches):
                 raise ConfigError("A whole set of priors is empty.", "Train its segmentors longer.")
             self.sets.append(loaded)
         labels = np.array([max(len(bounds) for _, _, bounds, *_ in loaded) for loaded in self.sets])
-        self.shares = labels**set_exponent / (labels**set_exponent).sum()
+        weights = labels**set_exponent
+        self.shares = weights / weights.sum()
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """One augmented image, the prior as it may be met, other segments and truth, each (1, k, j, i)."""
