@@ -63,7 +63,7 @@ def in_slicer():
 
     def run(script: Path, *arguments: str):
         command = [sys.executable, str(REPOSITORY / "Testing/run_in_slicer.py"), str(script), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
         assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
         answer = json.loads(done.stdout)
         if "missing" in answer:

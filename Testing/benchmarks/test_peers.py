@@ -106,7 +106,7 @@ def test_the_program_compares_all_tools(data):
     script, output = Path(__file__).with_name("peers.py"), data / "peers.json"
     command = [sys.executable, script, "--data", data, "--hints", "3", "--json", output]
     command += ["--prior", data / "priors"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     result = json.loads(output.read_text(encoding="utf-8"))
     assert (result["cases"], result["hints_setup"]["pairs"]) == (["blocks"], 2)

@@ -13,7 +13,7 @@ COUNT = 1000
 def test_a_thousand_broken_inputs(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONFAULTHANDLER": "1"}
     command = [sys.executable, "-W", "ignore", str(SCRIPT), str(COUNT), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
     assert told["faults"] == []

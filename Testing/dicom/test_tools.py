@@ -49,7 +49,7 @@ def run(tool: str, *arguments) -> str:
     path = shutil.which(tool) or shutil.which(tool, path=sysconfig.get_path("scripts"))
     if path is None:
         pytest.skip(f"{tool} is not installed; .ci/run installs it")
-    done = subprocess.run([path, *map(str, arguments)], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([path, *map(str, arguments)], capture_output=True, encoding="utf-8", timeout=100)
     return done.stdout + done.stderr
 
 

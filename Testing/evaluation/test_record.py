@@ -74,7 +74,7 @@ def test_other_tools_join_the_table_of_the_same_sessions(folder, tmp_path):
     script = REPOSITORY / "Testing/benchmarks/record_peers.py"
     for _ in range(2):
         command = [sys.executable, script, file, "--bundle", folder]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
         assert done.returncode == 0, done.stderr
     (table,) = load_bundle(folder).settings["hints"]
     assert list(table["rows"]) == ["refiner", "ball", "random_walker"]

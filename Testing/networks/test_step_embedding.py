@@ -23,5 +23,7 @@ def test_every_bit_is_as_from_monai(width, dtype):
 def test_an_engine_starts_without_monai():
     """It takes longer to import than torch, and edits need none of it."""
     program = "import sys, HiDiffRefineLib.inference.engine; print('monai' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, encoding="utf-8"
+    )
     assert done.stdout.strip() == "False", done.stderr

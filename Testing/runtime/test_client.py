@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def run(bundle, *arguments) -> dict:
     command = [sys.executable, "-m", "Testing.runtime.client", str(bundle), *arguments]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8", timeout=120)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
 
