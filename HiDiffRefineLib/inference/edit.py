@@ -17,7 +17,7 @@ from HiDiffRefineLib.geometry.boxes import bounding_box, part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Hint
-from HiDiffRefineLib.hints.rasterize import hint_labels, hint_values
+from HiDiffRefineLib.hints.rasterize import hint_values
 from HiDiffRefineLib.inference.changes import answering, one_way
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.hint_channels import hint_channels
@@ -152,21 +152,15 @@ def answers(
     """
     device = segment.image.device
     view = region_on(region, segment.image, segment.grid.ijk_to_ras, segment.prior, segment.label)
-    clamp = clamp_of(hints, region, device)
+    channels, labels = hint_channels(hints, region, device)
+    clamp = labels != 0, (labels > 0).float()
     prior = view.prior[None]
-    channels = hint_channels(hints, region, device)
-    seen = condition(view.image[None], prior, view.others[None], mask[None], channels)
+    seen = condition(view.image[None], prior, view.others[None], mask[None], channels[None])
     held = torch.where(*clamp, prior)
     if chain is None:
         yield plain_answer(network, seen, held)
     else:
         yield from chain_answers(network, chain, seen, held, steps, seed, samples, clamp)
-
-
-def clamp_of(hints: Sequence[Hint], grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where hints hold on a grid, bool (k, j, i), and 1. where they say that the voxel is the segment's."""
-    labels = torch.from_numpy(hint_labels(hints, grid)).to(device)
-    return labels != 0, (labels > 0).float()
 
 
 def on_region(mask: torch.Tensor, native: Grid, region: Grid) -> torch.Tensor:

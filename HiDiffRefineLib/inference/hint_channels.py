@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from HiDiffRefineLib.geometry.boxes import Box
+from HiDiffRefineLib.geometry.boxes import Box, hull, part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
-from HiDiffRefineLib.hints.hint import Click, Hint
+from HiDiffRefineLib.hints.hint import Click, Hint, bounds_ras
 from HiDiffRefineLib.hints.rasterize import hint_voxels
 
 # Channels: positive clicks, negative clicks, positive scribbles, negative scribbles.
@@ -19,15 +19,38 @@ CLICK_SIGMA_KJI = (1.0, 2.0, 2.0)
 CLICK_REACH = 6
 
 
-def hint_channels(hints: Sequence[Hint], grid: Grid, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Hints in order of time, the newest last, as the encoder's channels.
+def hint_channels(
+    hints: Sequence[Hint], grid: Grid, device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hints in order of time, the newest last, as the encoder's channels and as what they hold.
 
-    Drawn on the processor, whatever the device: a GPU would spend longer launching the small kernels.
+    Drawn on the processor, whatever the device: a GPU would spend longer launching the small kernels. Only
+    the box that hints reach is drawn and sent: all of a region takes 7 MB.
 
     Returns:
-        float32 (1, HINT_CHANNELS, *grid.shape_kji) in 0…1. Where two hints disagree only the newest is seen.
+        float32 (HINT_CHANNELS, *grid.shape_kji) in 0…1, and float32 (1, *grid.shape_kji), `hint_labels`: 1 in
+        positive hints, -1 in negative ones, else 0. Where two hints disagree only the newest is seen.
     """
-    channels = torch.zeros(1, HINT_CHANNELS, *grid.shape_kji)
+    shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji, device=device)
+    if hints:
+        box = _reached(hints, grid)
+        shown[(slice(None), *box)] = _drawn(hints, part_of(grid, box)).to(device)
+    return shown[:HINT_CHANNELS], shown[HINT_CHANNELS:]
+
+
+def _reached(hints: Sequence[Hint], grid: Grid) -> Box:
+    """The voxels beyond which hints show nothing; one at least."""
+    box = hull(voxel_box(grid, bounds_ras(hint)) for hint in hints)
+    sides = zip(
+        box, np.ceil(CLICK_REACH * np.array(CLICK_SIGMA_KJI)).astype(int), grid.shape_kji, strict=True
+    )
+    return tuple(
+        slice(max(min(s.start - n, size - 1), 0), max(min(s.stop + n, size), 1)) for s, n, size in sides
+    )
+
+
+def _drawn(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:
+    shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji)
     for hint in hints:
         voxels, clicked = tuple(hint_voxels(hint, grid).T), isinstance(hint, Click)
         positive = POSITIVE_CLICK if clicked else POSITIVE_SCRIBBLE
@@ -35,12 +58,13 @@ def hint_channels(hints: Sequence[Hint], grid: Grid, device: torch.device | str 
         own, other = (positive, negative) if hint.positive else (negative, positive)
         if clicked:
             near, drawn = _spread(hint, grid)
-            torch.maximum(channels[0, own][near], drawn, out=channels[0, own][near])
+            torch.maximum(shown[own][near], drawn, out=shown[own][near])
         else:
-            channels[0, own][voxels] = 1
+            shown[own][voxels] = 1
         for contrary in (other, (other + 2) % HINT_CHANNELS):
-            channels[0, contrary][voxels] = 0
-    return channels.to(device)
+            shown[contrary][voxels] = 0
+        shown[HINT_CHANNELS][voxels] = 1 if hint.positive else -1
+    return shown
 
 
 def _spread(click: Click, grid: Grid) -> tuple[Box, torch.Tensor]:

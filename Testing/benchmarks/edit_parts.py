@@ -67,7 +67,7 @@ CPU = torch.Tensor.cpu
 # Functions of `inference.edit`, by the part that they are; the network's `encode` and moves between devices
 # are parts of their own.
 PARTS = {
-    "rasterise": ("hint_channels", "hint_labels", "hint_values"),
+    "rasterise": ("hint_channels", "hint_values"),
     "crop": ("region_on", "on_region", "condition"),
     "steps": ("answers",),
     "paste": ("edit_steps", "answering", "native_answer"),

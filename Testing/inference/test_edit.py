@@ -180,13 +180,15 @@ def test_a_small_object_is_seen_whole_and_a_large_one_around_the_hint():
 def test_channels_show_the_newest_of_two_that_disagree():
     grid = centered_grid((0, 0, 0), (9, 9, 9), (2, 1, 1))
     here, line = np.array([0.0, 0, 0]), np.array([[-3.0, 0, 0], [3, 0, 0]])
-    shown = hint_channels([Click(here, True), Scribble(line, False, 1)], grid)
-    assert shown.shape == (1, HINT_CHANNELS, 9, 9, 9)
-    assert shown[0, POSITIVE_CLICK, 4, 4, 4] == 0 and shown[0, NEGATIVE_SCRIBBLE, 4, 4, 1:8].all()
-    assert not shown[0, [NEGATIVE_CLICK, POSITIVE_SCRIBBLE]].any()
-    shown = hint_channels([Scribble(line, False, 1), Click(here, True)], grid)
-    assert shown[0, POSITIVE_CLICK, 4, 4, 4] == 1 and shown[0, NEGATIVE_SCRIBBLE, 4, 4, 4] == 0
-    assert shown[0, POSITIVE_CLICK, 4, 4, 6] == pytest.approx(np.exp(-0.5))
+    shown, labels = hint_channels([Click(here, True), Scribble(line, False, 1)], grid)
+    assert shown.shape == (HINT_CHANNELS, 9, 9, 9)
+    assert labels[0, 4, 4].tolist() == [0, *7 * [-1], 0]
+    assert shown[POSITIVE_CLICK, 4, 4, 4] == 0 and shown[NEGATIVE_SCRIBBLE, 4, 4, 1:8].all()
+    assert not shown[[NEGATIVE_CLICK, POSITIVE_SCRIBBLE]].any()
+    shown, labels = hint_channels([Scribble(line, False, 1), Click(here, True)], grid)
+    assert labels.shape == (1, 9, 9, 9) and labels[0, 4, 4, 3:6].tolist() == [-1, 1, -1]
+    assert shown[POSITIVE_CLICK, 4, 4, 4] == 1 and shown[NEGATIVE_SCRIBBLE, 4, 4, 4] == 0
+    assert shown[POSITIVE_CLICK, 4, 4, 6] == pytest.approx(np.exp(-0.5))
 
 
 @pytest.mark.parametrize(
