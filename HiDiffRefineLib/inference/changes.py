@@ -32,7 +32,7 @@ def answering(
     Returns:
         bool (k, j, i), the voxels that are to change.
     """
-    changed = (probability > 0.5) != before
+    changed = one_way(probability > 0.5, before, values) != before
     box = bounding_box(changed)
     if box is None or not len(hinted_kji):
         return np.zeros_like(changed)
