@@ -28,8 +28,8 @@ def hint_channels(
     the box that hints reach is drawn and sent: all of a region takes 7 MB.
 
     Returns:
-        float32 (HINT_CHANNELS, *grid.shape_kji) in 0…1, and float32 (1, *grid.shape_kji), `hint_labels`: 1 in
-        positive hints, -1 in negative ones, else 0. Where two hints disagree only the newest is seen.
+        float32 (HINT_CHANNELS, *grid.shape_kji) in 0…1, and float32 (1, *grid.shape_kji), as `hint_labels`:
+        1 in positive hints, -1 in negative ones, else 0. Where two hints disagree only the newest is seen.
     """
     shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji, device=device)
     if hints:
@@ -39,14 +39,11 @@ def hint_channels(
 
 
 def _reached(hints: Sequence[Hint], grid: Grid) -> Box:
-    """The voxels beyond which hints show nothing; one at least."""
+    """The voxels beyond which hints show nothing; never none."""
     box = hull(voxel_box(grid, bounds_ras(hint)) for hint in hints)
-    sides = zip(
-        box, np.ceil(CLICK_REACH * np.array(CLICK_SIGMA_KJI)).astype(int), grid.shape_kji, strict=True
-    )
-    return tuple(
-        slice(max(min(s.start - n, size - 1), 0), max(min(s.stop + n, size), 1)) for s, n, size in sides
-    )
+    reach_kji = np.ceil(CLICK_REACH * np.array(CLICK_SIGMA_KJI)).astype(int)
+    sides = zip(box, reach_kji, grid.shape_kji, strict=True)
+    return tuple(slice(max(s.start - reach, 0), min(s.stop + reach, size)) for s, reach, size in sides)
 
 
 def _drawn(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:

@@ -12,7 +12,7 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
-from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.hints.rasterize import hint_labels, hint_voxels
 from HiDiffRefineLib.inference.edit import RIM_KJI, Segment, edit_steps, native_answer, on_region
 from HiDiffRefineLib.inference.hint_channels import (
     CLICK_SIGMA_KJI,
@@ -27,6 +27,8 @@ from HiDiffRefineLib.inference.hint_channels import (
 from HiDiffRefineLib.inference.regions import ZOOM, edit_region
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
+from Testing.hints import cases
+from Testing.hints.cases import RNGS
 
 PATCH = (16, 32, 32)
 CHAIN = BernoulliChain(10, "cosine")
@@ -189,6 +191,20 @@ def test_channels_show_the_newest_of_two_that_disagree():
     assert labels.shape == (1, 9, 9, 9) and labels[0, 4, 4, 3:6].tolist() == [-1, 1, -1]
     assert shown[POSITIVE_CLICK, 4, 4, 4] == 1 and shown[NEGATIVE_SCRIBBLE, 4, 4, 4] == 0
     assert shown[POSITIVE_CLICK, 4, 4, 6] == pytest.approx(np.exp(-0.5))
+
+
+@settings(max_examples=200)
+@given(RNGS)
+def test_channels_say_what_hints_hold_wherever_they_lie(rng):
+    grid = cases.grid(rng)
+    hints = [cases.hint(grid, rng) for _ in range(rng.integers(1, 5))]
+    shown, labels = hint_channels(hints, grid)
+    assert (labels[0].numpy() == hint_labels(hints, grid)).all()
+    told = [POSITIVE_CLICK, POSITIVE_SCRIBBLE], [NEGATIVE_CLICK, NEGATIVE_SCRIBBLE]
+    for sign, own in zip((1, -1), told, strict=True):
+        assert (shown[own][:, labels[0] == sign].amax(0) > 0.5).all()
+    newest = (slice(None), *hint_voxels(hints[-1], grid).T)
+    assert not shown[told[hints[-1].positive]][newest].any()
 
 
 @pytest.mark.parametrize(
