@@ -18,6 +18,8 @@ from HiDiffRefineLib.errors import HiDiffRefineError, VolumeError
 
 # The largest detectors have some 30 million pixels. More is a damaged header, which must not eat the memory.
 MOST_PIXELS = 2**25
+# What later steps ask of a header without looking whether its bytes can be told.
+_IDENTITY = ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality")
 # Elements of group 2 or 8, in either byte order, begin a file that lacks the preamble.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
@@ -49,6 +51,8 @@ def read_header(path: Path) -> pydicom.Dataset:
         header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
         syntax = _name_syntax(header)
         if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
+            raise unreadable(path)
+        if not all(isinstance(header.get(name) or "", str) for name in _IDENTITY):
             raise unreadable(path)
         # Cut off before its size, an image would pass for an object that is none, and a slice be lost.
         if "Rows" in header or "Image Storage" in header.SOPClassUID.name:

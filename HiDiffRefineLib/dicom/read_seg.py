@@ -36,8 +36,8 @@ def read_seg(path: Path, series: Series, tick: Callable[[float], None] = lambda 
         VolumeError: damaged.
     """
     header = read_header(path)
-    _check_is_segmentation(header, series)
     with legible(path):
+        _check_is_segmentation(header, series)
         labels = [label_of(item) for item in header.SegmentSequence]
         pieces = _pieces(path, header, series, tick)
         if set(pieces) - {label.value for label in labels}:
