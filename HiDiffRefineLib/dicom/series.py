@@ -73,12 +73,11 @@ def _by_series(files: Iterable[Path]) -> dict[str, list[tuple[Path, pydicom.Data
     found = defaultdict(list)
     for file in files:
         header = read_header(file)
-        with legible(file):
-            if "Rows" not in header or header.get("Modality") in NO_IMAGES:
-                continue
-            if not header.get("SeriesInstanceUID"):
-                raise unreadable(file)
-            found[str(header.SeriesInstanceUID)].append((file, header))
+        if "Rows" not in header or header.get("Modality") in NO_IMAGES:
+            continue
+        if not header.get("SeriesInstanceUID"):
+            raise unreadable(file)
+        found[str(header.SeriesInstanceUID)].append((file, header))
     return found
 
 

@@ -11,6 +11,7 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.inference.edit import Segment, answers, on_region
+from HiDiffRefineLib.inference.hint_channels import clamp_of
 from HiDiffRefineLib.inference.messages import Doubt, DoubtRequest
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
@@ -43,7 +44,7 @@ def doubt_about(
         network, chain, segment, mask, hints, view.region, request.steps, request.seed, request.samples
     )
     told = torch.from_numpy(hint_labels(hints, view.region)).to(device)
-    probability = torch.where(told != 0, (told > 0).float(), probability)
+    probability = torch.where(*clamp_of(told), probability)
     # Interpolation weights add up to 1 + 2e-7.
     probability = resample(probability, view.region.ijk_to_ras, grid)[0].clamp(0, 1).cpu().numpy()
     values = 1 - np.abs(2 * tempered(probability, temperature) - 1)

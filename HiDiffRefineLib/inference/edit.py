@@ -20,7 +20,7 @@ from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values
 from HiDiffRefineLib.inference.changes import answering, one_way
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
-from HiDiffRefineLib.inference.hint_channels import hint_channels
+from HiDiffRefineLib.inference.hint_channels import clamp_of, hint_channels
 from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.refiner import chain_answers, condition, plain_answer, region_on
 from HiDiffRefineLib.inference.segmentor import Prior
@@ -153,7 +153,7 @@ def answers(
     device = segment.image.device
     view = region_on(region, segment.image, segment.grid.ijk_to_ras, segment.prior, segment.label)
     channels, labels = hint_channels(hints, region, device)
-    clamp = labels != 0, (labels > 0).float()
+    clamp = clamp_of(labels)
     prior = view.prior[None]
     seen = condition(view.image[None], prior, view.others[None], mask[None], channels[None])
     held = torch.where(*clamp, prior)

@@ -15,8 +15,8 @@ HINT_CHANNELS = 4
 POSITIVE_CLICK, NEGATIVE_CLICK, POSITIVE_SCRIBBLE, NEGATIVE_SCRIBBLE = range(HINT_CHANNELS)
 # A click spreads as a Gaussian of this width in voxels (k, j, i): one voxel in 442 368 is easily overlooked.
 CLICK_SIGMA_KJI = (1.0, 2.0, 2.0)
-# Widths after which it ends: beyond it is below 2e-8.
-CLICK_REACH = 6
+# Voxels (k, j, i) after which it ends, six widths: beyond it is below 2e-8.
+CLICK_REACH_KJI = (6, 12, 12)
 
 
 def hint_channels(
@@ -38,15 +38,20 @@ def hint_channels(
     return shown[:HINT_CHANNELS], shown[HINT_CHANNELS:]
 
 
+def clamp_of(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where `hint_labels` hold, bool, and 1. where they say that the voxel is the segment's."""
+    return labels != 0, (labels > 0).float()
+
+
 def _reached(hints: Sequence[Hint], grid: Grid) -> Box:
     """The voxels beyond which hints show nothing; never none."""
     box = hull(voxel_box(grid, bounds_ras(hint)) for hint in hints)
-    reach_kji = np.ceil(CLICK_REACH * np.array(CLICK_SIGMA_KJI)).astype(int)
-    sides = zip(box, reach_kji, grid.shape_kji, strict=True)
+    sides = zip(box, CLICK_REACH_KJI, grid.shape_kji, strict=True)
     return tuple(slice(max(s.start - reach, 0), min(s.stop + reach, size)) for s, reach, size in sides)
 
 
 def _drawn(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:
+    """The channels, and what hints hold as one more, on a grid on the processor."""
     shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji)
     for hint in hints:
         voxels, clicked = tuple(hint_voxels(hint, grid).T), isinstance(hint, Click)
@@ -67,9 +72,8 @@ def _drawn(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:
 def _spread(click: Click, grid: Grid) -> tuple[Box, torch.Tensor]:
     """A click's `bump`: the voxels that it reaches, and its values there."""
     center_kji = (grid.ras_to_ijk[:3, :3] @ click.point_ras + grid.ras_to_ijk[:3, 3])[::-1]
-    reach_kji = CLICK_REACH * np.array(CLICK_SIGMA_KJI)
-    low = np.clip(np.floor(center_kji - reach_kji), 0, grid.shape_kji).astype(int)
-    high = np.clip(np.ceil(center_kji + reach_kji) + 1, low, grid.shape_kji).astype(int)
+    low = np.clip(np.floor(center_kji - CLICK_REACH_KJI), 0, grid.shape_kji).astype(int)
+    high = np.clip(np.ceil(center_kji + CLICK_REACH_KJI) + 1, low, grid.shape_kji).astype(int)
     near = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     inside = torch.from_numpy((center_kji - low)[None].astype(np.float32))
     return near, bump(high - low, inside, CLICK_SIGMA_KJI)[0]
