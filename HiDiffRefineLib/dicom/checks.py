@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from HiDiffRefineLib.dicom.codes import LONGEST_NAME
+from HiDiffRefineLib.dicom.identity import identity_of
 from HiDiffRefineLib.dicom.segments import Segment, overlapping
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.volumes.labels import TISSUE, Code, Label
@@ -61,7 +62,7 @@ def check_list(
         placed: what whoever brought the segments onto the grid of the series found of their geometry. Where
             that is not good, nothing can be said of the segments, and the list ends there.
     """
-    checks = [_series_present(series), _frame_of_reference(series)]
+    checks = [_series_present(series), _frame_of_reference(series), *_identified(series)]
     checks.append(placed or Check("The segmentation has the geometry of the series.", True))
     if not checks[-1].good:
         return checks
@@ -91,6 +92,14 @@ def _frame_of_reference(series: Series) -> Check:
         text = f"The series has {len(found)} frames of reference."
         return Check(text, False, "Put the slices of one acquisition into a folder of their own.")
     return Check("All slices have the same frame of reference.", True)
+
+
+def _identified(series: Series) -> list[Check]:
+    """A line for each value of patient and study that can't go along word for word."""
+    _, odd = identity_of(series.header)
+    correct = "Correct it in the archive or at the scanner, and send the series again."
+    compare = "Compare it with the archive's."
+    return [Check(one.text, not one.grave, correct if one.grave else compare) for one in odd]
 
 
 def _segments_present(segments: Sequence[Segment]) -> Check:

@@ -10,6 +10,8 @@ from HiDiffRefineLib.geometry.boxes import Box
 from HiDiffRefineLib.volumes.labels import Label
 
 NOWHERE = (slice(0, 0),) * 3
+# A probability of 1 as a FRACTIONAL object of ours holds it, whose voxels have 8 bits.
+CERTAIN = 255
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Segment:
     Args:
         label: its value is the segment's number.
         box: slices (k, j, i) of the image's grid.
-        values: (k, j, i) of the box: a mask (bool), or a probability from 0 to 1 (float32).
+        values: (k, j, i) of the box: a mask (bool), or a probability: from 0 to 1 (float32), or in 255ths
+            (uint8), as it is stored.
     """
 
     label: Label
@@ -30,6 +33,16 @@ class Segment:
     def empty(self) -> bool:
         """Whether no voxel is in it, or none with a probability."""
         return not self.values.any()
+
+
+def box_at(first: Sequence[int], shape: Sequence[int]) -> Box:
+    """The box (k, j, i) of so many voxels from a first one."""
+    return tuple(slice(int(a), int(a) + n) for a, n in zip(first, shape, strict=True))
+
+
+def in_255ths(values: np.ndarray) -> np.ndarray:
+    """Probabilities (float32, or uint8 already) as they are stored; masks stay as they are."""
+    return values if values.dtype.kind in "bu" else np.rint(values * CERTAIN).astype(np.uint8)
 
 
 def segments_of(labelmap: np.ndarray, labels: Sequence[Label]) -> list[Segment]:

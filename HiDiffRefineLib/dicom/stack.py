@@ -25,9 +25,9 @@ def stacked(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
         VolumeError: slices that are missing, doubled, uneven, tilted, of mixed orientation or size.
     """
     _check_copies(slices)
-    first = slices[0]
     normal = _common_normal(slices)
     slices = sorted(slices, key=lambda s: s.position @ normal)
+    first = slices[0]
     positions = np.array([s.position for s in slices])
     distance = first.thickness
     if len(slices) > 1:
