@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pydicom
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -20,6 +19,7 @@ from HiDiffRefineLib.errors import HiDiffRefineError, VolumeError
 MOST_PIXELS = 2**25
 # What later steps ask of a header without looking whether its bytes can be told.
 _IDENTITY = ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality")
+_OF_KNOWN_SIZE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 # Elements of group 2 or 8, in either byte order, begin a file that lacks the preamble.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
@@ -59,8 +59,7 @@ def read_header(path: Path) -> pydicom.Dataset:
             if header.Rows * header.Columns > MOST_PIXELS:
                 raise unreadable(path)
             left = os.fstat(file.fileno()).st_size - file.tell()
-            known_size = not syntax.is_encapsulated and syntax != DeflatedExplicitVRLittleEndian
-            if known_size and left < _pixel_bytes(header):
+            if syntax in _OF_KNOWN_SIZE and left < _pixel_bytes(header):
                 raise unreadable(path)
     return header
 

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 
 from HiDiffRefineLib.dicom.files import dicom_files, legible, read_header, unreadable
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.dicom.slices import Slice, slices_of
 from HiDiffRefineLib.dicom.stack import stacked
 from HiDiffRefineLib.errors import VolumeError
@@ -65,7 +66,21 @@ def series_of(files: Iterable[Path]) -> Series:
 
 
 def _stacked(files: Iterable[tuple[Path, pydicom.Dataset]]) -> Series:
-    return Series(*stacked([one for file, header in files for one in slices_of(file, header)]))
+    slices = []
+    for file, header in files:
+        _check_grey(file, header)
+        slices += slices_of(file, header)
+    return Series(*stacked(slices))
+
+
+def _check_grey(file: Path, header: pydicom.Dataset) -> None:
+    with legible(file):
+        shown = str(header.get("PhotometricInterpretation") or "MONOCHROME2")
+        if int(header.get("SamplesPerPixel") or 1) > 1 or not shown.startswith("MONOCHROME"):
+            raise VolumeError(
+                f"{file.name} is a colour image ({named('PhotometricInterpretation')} is {shown}).",
+                "Choose a series of grey images.",
+            )
 
 
 def _by_series(files: Iterable[Path]) -> dict[str, list[tuple[Path, pydicom.Dataset]]]:

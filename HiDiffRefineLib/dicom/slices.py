@@ -22,6 +22,7 @@ class Slice:
         spacing_ij: mm.
         size_ij: pixels.
         slope: of stored values; `intercept` is added then.
+        rescaled: whether the header says so.
         thickness: mm; tells the spacing where there is but one slice.
     """
 
@@ -34,6 +35,7 @@ class Slice:
     size_ij: tuple[int, int]
     slope: float
     intercept: float
+    rescaled: bool
     thickness: float
 
 
@@ -41,11 +43,9 @@ def slices_of(file: Path, header: pydicom.Dataset) -> list[Slice]:
     """The slices of one file.
 
     Raises:
-        VolumeError: no grey image, or one that does not say where it lies.
+        VolumeError: it does not say where it lies.
     """
     with legible(file):
-        if int(header.get("SamplesPerPixel", 1)) > 1:
-            raise VolumeError(f"{file.name} is a colour image.", "Choose a series of grey images.")
         if "PerFrameFunctionalGroupsSequence" in header:
             if len(header.PerFrameFunctionalGroupsSequence) != int(header.NumberOfFrames):
                 raise ValueError("another number of frames than their headers")
@@ -82,16 +82,28 @@ def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[p
     orientation = _numbers(file, turned, "ImageOrientationPatient", 6)
     # The header names the distance between rows (along j) first.
     spacing_ij = _numbers(file, measured, "PixelSpacing", 2)[::-1]
+    factors = [rescaled.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
+    if header.get("ModalityLUTSequence"):  # which stands in for them
+        factors = [None, None]
     slope, intercept = (
-        float(rescaled.get(name, default) if rescaled.get(name) is not None else default)
-        for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
+        float(default if factor is None else factor) for factor, default in zip(factors, (1, 0), strict=True)
     )
     if not np.isfinite([slope, intercept]).all():
         raise ValueError("rescaling is no number")
     thickness = float(measured.get("SpacingBetweenSlices") or measured.get("SliceThickness") or 1)
     size_ij = int(header.Columns), int(header.Rows)
     return Slice(
-        file, header, frame, position, orientation, spacing_ij, size_ij, slope, intercept, abs(thickness)
+        file,
+        header,
+        frame,
+        position,
+        orientation,
+        spacing_ij,
+        size_ij,
+        slope,
+        intercept,
+        factors != [None, None],
+        abs(thickness),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.dicom.slices import Slice
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.checks import SPACING_RANGE_MM, check_direction, check_grid, sheared
@@ -25,6 +26,7 @@ def stacked(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
         VolumeError: slices that are missing, doubled, uneven, tilted, of mixed orientation or size.
     """
     _check_copies(slices)
+    _check_rescaling(slices)
     normal = _common_normal(slices)
     slices = sorted(slices, key=lambda s: s.position @ normal)
     first = slices[0]
@@ -50,6 +52,17 @@ def _check_copies(slices: Sequence[Slice]) -> None:
                 f"The DICOM series holds the same slice twice: {twin.name} and {one.file.name}.",
                 "Remove the copies.",
             )
+
+
+def _check_rescaling(slices: Sequence[Slice]) -> None:
+    """Refuses a slice that lacks what turns the others' stored values into HU: it would be 1024 too high."""
+    bare = [one for one in slices if not one.rescaled]
+    if 0 < len(bare) < len(slices):
+        what = f"{named('RescaleSlope')} and {named('RescaleIntercept')}"
+        raise VolumeError(
+            f"{bare[0].file.name} lacks {what}, which other slices of the DICOM series have.",
+            "Copy or send the whole series again.",
+        )
 
 
 def _common_normal(slices: Sequence[Slice]) -> np.ndarray:

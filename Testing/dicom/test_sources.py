@@ -191,7 +191,9 @@ LATIN_1, UTF_8 = "Müller^Jörg".encode("latin-1"), "Müller^Jörg".encode()
 def test_bytes_of_another_character_set_are_told(tmp_path, declared, content, name, sure):
     """And keep nobody out."""
     placeholder = "#" * len(content)
-    folder = write_series(new(tmp_path / "series"), SpecificCharacterSet="ISO 2022 IR 149", PatientName=placeholder)
+    folder = write_series(
+        new(tmp_path / "series"), SpecificCharacterSet="ISO 2022 IR 149", PatientName=placeholder
+    )
     for file in folder.iterdir():
         written = file.read_bytes().replace(placeholder.encode(), content)
         file.write_bytes(written.replace(b"ISO 2022 IR 149 ", (declared or "").ljust(16).encode()))
