@@ -27,7 +27,9 @@ def add_to(commands) -> None:
     parser.add_argument(
         "mask", type=Path, nargs="+", help="labelmap or .seg.nrrd; for fractional what --probabilities wrote"
     )
-    parser.add_argument("--source", type=Path, required=True, metavar="FOLDER", help="of the DICOM series")
+    parser.add_argument(
+        "--source", type=Path, required=True, metavar="FOLDER", help="of the DICOM series, or a slice"
+    )
     parser.add_argument("--series", help="number or description, where the folder holds several")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".dcm")
     parser.add_argument(

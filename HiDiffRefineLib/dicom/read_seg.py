@@ -9,7 +9,7 @@ import pydicom
 from pydicom.pixels import iter_pixels
 
 from HiDiffRefineLib.dicom.codes import label_of
-from HiDiffRefineLib.dicom.files import legible, read_header, read_whole
+from HiDiffRefineLib.dicom.files import files_at, legible, read_header, read_whole
 from HiDiffRefineLib.dicom.segments import NOWHERE, Segment, box_at
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.dicom.slices import macro, slices_of
@@ -66,6 +66,27 @@ def read_seg_header(path: Path, series: Series) -> pydicom.Dataset:
     with legible(path):
         _check_is_segmentation(header, series)
     return header
+
+
+def find_seg(path: Path) -> Path:
+    """The SEG file that is meant by a folder, a disc's index, or the file itself.
+
+    Raises:
+        DicomError: none, or several.
+        VolumeError: damaged files.
+    """
+    files = files_at(path)
+    if files == [path]:
+        return path
+    found = {file: header for file in files if (header := read_header(file)).get("Modality") == "SEG"}
+    if not found:
+        raise DicomError("The folder holds no DICOM segmentation.", "Choose a file whose modality is SEG.")
+    if len(found) > 1:
+        listed = "; ".join(f"{f.name}, '{h.get('SeriesDescription', '')}'" for f, h in found.items())
+        raise DicomError(
+            f"The folder holds {len(found)} DICOM segmentations: {listed}.", "Choose one of them."
+        )
+    return next(iter(found))
 
 
 def _check_is_segmentation(header: pydicom.Dataset, series: Series) -> None:

@@ -15,6 +15,7 @@ from HiDiffRefineLib.volumes.itk import affine_from_itk
 POSITION_TOLERANCE = 0.1
 # Direction cosines of one stack agree to their rounding.
 ORIENTATION_TOLERANCE = 1e-3
+_POSITION = named("ImagePositionPatient")
 
 
 def stacked(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
@@ -70,12 +71,14 @@ def _common_normal(slices: Sequence[Slice]) -> np.ndarray:
     first = slices[0]
     if any(np.abs(s.orientation - first.orientation).max() > ORIENTATION_TOLERANCE for s in slices):
         raise VolumeError(
-            "The slices of the DICOM series have different orientations.",
+            "The slices of the DICOM series have different orientations"
+            f" ({named('ImageOrientationPatient')}).",
             "Remove scout or localizer images, or put each orientation into a folder of its own.",
         )
     if any(s.size_ij != first.size_ij or not np.allclose(s.spacing_ij, first.spacing_ij) for s in slices):
         raise VolumeError(
-            "The slices of the DICOM series differ in size or pixel spacing.",
+            "The slices of the DICOM series differ in size or pixel spacing"
+            f" ({named('Rows')}, {named('Columns')}, {named('PixelSpacing')}).",
             "Put the slices of one size into a folder of their own.",
         )
     row, column = first.orientation[:3], first.orientation[3:]
@@ -89,22 +92,33 @@ def _check_gaps(heights: np.ndarray) -> None:
     gaps = np.diff(heights)
     if gaps.min() < SPACING_RANGE_MM[0]:
         raise VolumeError(
-            "The DICOM series holds several slices at one position.",
+            f"The DICOM series holds several slices at one position ({_POSITION}).",
             "Put a single phase, echo or time point into a folder of its own.",
         )
     usual = np.percentile(gaps, 50, method="lower")
     even = np.linspace(heights[0], heights[-1], len(heights))
     if np.abs(heights - even).max() <= POSITION_TOLERANCE * usual:
         return
+    before, after = gaps[0], gaps[-1]
+    changed = np.abs(gaps - after) < np.abs(gaps - before)
+    halves = np.where(changed, after, before)
+    same = np.abs(gaps - halves).max() <= POSITION_TOLERANCE * min(before, after)
+    if same and np.count_nonzero(np.diff(changed)) == 1 and min(changed.sum(), (~changed).sum()) > 1:
+        raise VolumeError(
+            f"The slices of the DICOM series are {before:.2f} mm apart up to slice {np.argmax(changed) + 1},"
+            f" and {after:.2f} mm from there ({_POSITION}).",
+            "Choose an evenly spaced reconstruction, or resample the volume in 3D Slicer.",
+        )
     steps = np.round(gaps / usual)
     if steps.min() == 1 and np.abs(gaps - steps * usual).max() <= POSITION_TOLERANCE * usual:
         missing = int(steps.sum()) - len(gaps)
         raise VolumeError(
-            f"The DICOM series lacks {missing} slice{'s' if missing > 1 else ''} in between.",
+            f"The DICOM series lacks {missing} slice{'s' if missing > 1 else ''} in between ({_POSITION}).",
             "Copy or send the whole series again.",
         )
     raise VolumeError(
-        f"The slices of the DICOM series are unevenly spaced ({gaps.min():.2f} to {gaps.max():.2f} mm).",
+        f"The slices of the DICOM series are unevenly spaced ({gaps.min():.2f} to {gaps.max():.2f} mm,"
+        f" {_POSITION}).",
         "Choose an evenly spaced reconstruction, or resample the volume in 3D Slicer.",
     )
 
