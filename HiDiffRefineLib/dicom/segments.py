@@ -12,6 +12,8 @@ from HiDiffRefineLib.volumes.labels import Label
 NOWHERE = (slice(0, 0),) * 3
 # A probability of 1 as a FRACTIONAL object of ours holds it, whose voxels have 8 bits.
 CERTAIN = 255
+# Where a probability makes a mask.
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,22 @@ def segments_of(labelmap: np.ndarray, labels: Sequence[Label]) -> list[Segment]:
     boxes = find_objects(labelmap, max((label.value for label in labels), default=0))
     found = [(label, boxes[label.value - 1] or NOWHERE) for label in labels]
     return [Segment(label, box, labelmap[box] == label.value) for label, box in found]
+
+
+def likeliest(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> list[Segment]:
+    """Masks of probabilities (float32): the likeliest segment of each voxel, if it reaches `HALF`.
+
+    Of segments that are equally likely the first has the voxel.
+    """
+    highest, given = np.zeros(shape_kji, np.float32), np.zeros(shape_kji, bool)
+    for segment in segments:
+        np.maximum(highest[segment.box], segment.values, out=highest[segment.box])
+    masks = []
+    for segment in segments:
+        best = (segment.values >= HALF) & (segment.values == highest[segment.box]) & ~given[segment.box]
+        given[segment.box] |= best
+        masks.append(Segment(segment.label, segment.box, best))
+    return masks
 
 
 def overlapping(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> tuple[str, str] | None:

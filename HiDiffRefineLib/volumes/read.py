@@ -79,14 +79,19 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
     Returns:
         the labelmap, and a label for each segment that a .seg.nrrd lists (the empty ones too) and for each
         further value.
+
+    Raises:
+        VolumeError: as for `read_labelmap`, or segments that can't be told apart.
     """
     volume = read_labelmap(path)
-    labels = []
+    labels, held = [], set(np.unique(volume.array).tolist()) - {0}
     if str(path).lower().endswith(".seg.nrrd"):
         reader = _opened(Path(path).absolute())
         reader.ReadImageInformation()
-        labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
-    unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
+        fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        with named(Path(path)):
+            labels = labels_in(fields, held)
+    unlisted = held - {label.value for label in labels}
     return volume, [*labels, *map(nameless_label, sorted(unlisted))]
 
 

@@ -259,6 +259,34 @@ def test_a_mask_without_names_gets_them_from_a_bundle_or_is_fixed(tmp_path, seri
     assert [s.label.type for s in read_seg(out, series)] == [TISSUE, TISSUE]
 
 
+@pytest.mark.parametrize("kind", ["AUTOMATIC", "MANUAL", None])
+def test_how_a_mask_was_made_is_said_by_itself_or_by_its_user(tmp_path, series, kind):
+    mask, out = tmp_path / "m.seg.nrrd", tmp_path / "m.dcm"
+    labels = [tagged(SPLEEN, made_here(automatic=True)), LEFT_KIDNEY]
+    write_segmentation(mask, labelmap(), series.ijk_to_ras, labels)
+    made = ["--made", kind.lower()] if kind else []
+    assert command(tmp_path, "export-dicom", mask, "--output", out, *made) == 0
+    kinds = [item.SegmentAlgorithmType for item in pydicom.dcmread(out).SegmentSequence]
+    assert kinds == ["AUTOMATIC", kind or "SEMIAUTOMATIC"]
+
+
+def test_the_likelier_of_two_segments_has_the_voxel(tmp_path, series):
+    out, back = tmp_path / "m.dcm", tmp_path / "b.nii.gz"
+    first, second = np.zeros(STORED.shape, np.float32), np.zeros(STORED.shape, np.float32)
+    first[1], second[1, 1:] = 0.5, 0.5
+    second[1, 2], first[2], second[2] = 0.9, 0.6, 0.4
+    whole = tuple(slice(0, n) for n in STORED.shape)
+    segments = [Segment(SPLEEN, whole, first), Segment(LEFT_KIDNEY, whole, second)]
+    export_seg(out, series, segments, "FRACTIONAL")
+    assert command(tmp_path, "import-dicom", out, "--output", back) == 0
+    found = read_segmentation(back)[0].array
+    expected = np.where(first >= 0.5, 1, 0)
+    expected[second > np.maximum(first, 0.49)] = 2  # the file numbers its segments
+    np.testing.assert_array_equal(found, expected)
+    assert command(tmp_path, "import-dicom", out, "--segment", LEFT_KIDNEY.name, "--output", back) == 0
+    np.testing.assert_array_equal(read_segmentation(back)[0].array > 0, second >= 0.5)
+
+
 def test_overlapping_files_and_probabilities(tmp_path, series, capsys):
     one, two, out = tmp_path / "1.seg.nrrd", tmp_path / "2.seg.nrrd", tmp_path / "m.dcm"
     write_segmentation(one, labelmap(), series.ijk_to_ras, LABELS)
