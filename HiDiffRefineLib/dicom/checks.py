@@ -37,6 +37,11 @@ class Check:
     fix: str = ""
 
 
+NO_PROBABILITIES = Check(
+    "The values are no probabilities from 0 to 1.", False, "Give the file that --probabilities wrote."
+)
+
+
 def fixed(segments: Sequence[Segment], fixes: Collection[str]) -> list[Segment]:
     """The segments after remedies that the user chose."""
     if LEAVE_OUT_EMPTY in fixes:
@@ -172,15 +177,14 @@ def _apart(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> Chec
 
 
 def _probabilities(segments: Sequence[Segment]) -> Check:
-    ranges = [(segment.values.min(), segment.values.max()) for segment in segments if segment.values.size]
+    floats = [segment.values for segment in segments if segment.values.dtype != np.uint8]
     # NaN fails the comparison, so it is found as well.
-    if not all(low >= 0 and high <= 1 for low, high in ranges) or not all(
-        np.issubdtype(segment.values.dtype, np.floating) for segment in segments
+    if all(
+        np.issubdtype(values.dtype, np.floating) and values.min(initial=0) >= 0 and values.max(initial=0) <= 1
+        for values in floats
     ):
-        return Check(
-            "The values are no probabilities from 0 to 1.", False, "Give the file that --probabilities wrote."
-        )
-    return Check("All values are probabilities.", True)
+        return Check("All values are probabilities.", True)
+    return NO_PROBABILITIES
 
 
 def _listed(names: Sequence[str]) -> str:

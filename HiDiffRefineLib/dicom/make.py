@@ -26,6 +26,7 @@ ENCODINGS = ("BINARY", "LABELMAP", "FRACTIONAL")
 SERIES_NUMBER = 9001
 # Two parts, as DICOM wants names; a person is only named where the user says so.
 CREATOR = f"{OUR_NAME}^Software"
+_RLE_HEADER = 64  # bytes
 
 
 def make_seg(
@@ -114,18 +115,27 @@ def _packed(frames: Iterator[np.ndarray]) -> Iterator[bytes]:
 
 
 def _encoded(frame: np.ndarray) -> bytes:
-    return _rle(frame) if frame.any() else _encoded_empty(frame.shape, frame.dtype)
+    """A frame in RLE. pydicom packs it row by row, slowly: rows without content, most of them, go by once."""
+    filled = np.flatnonzero(frame.any(axis=1))
+    if not filled.size or frame.itemsize > 1 or frame.shape[1] == 1:
+        return _rle(frame) if filled.size else _encoded_empty(frame.shape, frame.dtype)
+    first, last = filled[0], filled[-1] + 1
+    empty = _encoded_empty((1, frame.shape[1]), frame.dtype)[_RLE_HEADER:]
+    packed = _rle(np.vstack([frame[first:last], np.zeros_like(frame[:1])]))
+    # Behind the last row there may be a byte that makes the length even. The row added shows where it ends.
+    body = packed[_RLE_HEADER : packed.rindex(empty)]
+    body = empty * first + body + empty * (len(frame) - last)
+    return packed[:_RLE_HEADER] + body + bytes(len(body) % 2)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _encoded_empty(shape: tuple[int, int], kind: np.dtype) -> bytes:
-    """Two frames of three are empty, and each would take some milliseconds."""
     return _rle(np.zeros(shape, kind))
 
 
 def _rle(frame: np.ndarray) -> bytes:
     bits = 8 * frame.itemsize
-    return encode_frame(frame, RLELossless, bits, bits, "MONOCHROME2", 0)
+    return encode_frame(np.ascontiguousarray(frame), RLELossless, bits, bits, "MONOCHROME2", 0)
 
 
 def _segmentation(sources, segments, numbers, encoding, creator) -> highdicom.seg.Segmentation:

@@ -37,9 +37,10 @@ def prove(path: Path, series: Series, meant: Sequence[Segment], tick: Callable[[
             for name in _TOLD
         ):
             raise _different()
-        _check_places(slices_of(path, header), header, series)
+        places = slices_of(path, header)
+        _check_places(places, header, series)
         segments = dict(zip(labels, meant, strict=True))
-        _check_voxels(pieces_of(path, header, series, tick), segments)
+        _check_voxels(pieces_of(path, header, places, series, tick), segments)
 
 
 def _check_places(frames: Sequence[Slice], header: pydicom.Dataset, series: Series) -> None:

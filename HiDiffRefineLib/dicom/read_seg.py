@@ -1,6 +1,6 @@
 """Segments out of a DICOM segmentation object, of any writer, on the grid of the series they belong to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from HiDiffRefineLib.dicom.codes import label_of
 from HiDiffRefineLib.dicom.files import files_at, legible, read_header, read_whole
 from HiDiffRefineLib.dicom.segments import NOWHERE, Segment, box_at
 from HiDiffRefineLib.dicom.series import Series
-from HiDiffRefineLib.dicom.slices import macro, slices_of
+from HiDiffRefineLib.dicom.slices import Slice, macro, slices_of
 from HiDiffRefineLib.errors import DicomError
 from HiDiffRefineLib.geometry.lattice import laid
 from HiDiffRefineLib.volumes.itk import LPS_TO_RAS, affine_from_itk
@@ -53,7 +53,7 @@ def read_seg(path: Path, series: Series, tick: Callable[[float], None] = lambda 
     with legible(path):
         labels = labels_in(header)
         found: dict[int, list[Piece]] = {number: [] for number in labels}
-        for piece in pieces_of(path, header, series, tick):
+        for piece in pieces_of(path, header, slices_of(path, header), series, tick):
             if piece.number not in found:
                 raise ValueError("voxels of a segment that is not described")
             found[piece.number].append(piece)
@@ -129,29 +129,38 @@ def _background(header: pydicom.Dataset) -> int:
 
 
 def pieces_of(
-    path: Path, header: pydicom.Dataset, series: Series, tick: Callable[[float], None] = lambda share: None
+    path: Path,
+    header: pydicom.Dataset,
+    places: Sequence[Slice],
+    series: Series,
+    tick: Callable[[float], None] = lambda share: None,
 ) -> Iterator[Piece]:
     """What the frames hold, one at a time.
 
     Args:
         header: of the file; see `read_seg_header`.
+        places: of its frames; see `slices_of`.
     """
-    places = slices_of(path, header)
     highest = np.float32(header.get("MaximumFractionalValue") or 1)
-    background = _background(header)
     for n, frame in enumerate(_frames(path)):
         if n % 64 == 0:
             tick(n / len(places))
-        if header.SegmentationType == "LABELMAP":
-            values = np.flatnonzero(np.bincount(frame.ravel()))
-            held = {int(value): frame == value for value in values if value != background}
-        else:
-            fractions = header.SegmentationType == "FRACTIONAL"
-            held = {segment_number(header, n): frame / highest if fractions else frame > 0}
         affine = affine_from_itk(places[n].position, (*places[n].spacing_ij, 1), _axes(places[n].orientation))
-        for number, values in held.items():
-            if values.any():
-                yield Piece(number, *_placed(values, affine, series))
+        for number, held in _held(header, n, frame):
+            first, values = _placed(held, affine, series)
+            yield Piece(number, first, values if values.dtype == bool else values / highest)
+
+
+def _held(header: pydicom.Dataset, n: int, frame: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The segments that are in frame n: their numbers and masks, or fractions as they are stored."""
+    if header.SegmentationType == "LABELMAP":
+        background = _background(header)
+        for value in np.flatnonzero(np.bincount(frame.ravel())):
+            if value != background:
+                yield int(value), frame == value
+    elif frame.any():
+        fractions = header.SegmentationType == "FRACTIONAL"
+        yield segment_number(header, n), frame if fractions else frame > 0
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:

@@ -44,7 +44,10 @@ def box_at(first: Sequence[int], shape: Sequence[int]) -> Box:
 
 def in_255ths(values: np.ndarray) -> np.ndarray:
     """Probabilities (float32, or uint8 already) as they are stored; masks stay as they are."""
-    return values if values.dtype.kind in "bu" else np.rint(values * CERTAIN).astype(np.uint8)
+    if values.dtype.kind in "bu":
+        return values
+    scaled = values * np.float32(CERTAIN)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def segments_of(labelmap: np.ndarray, labels: Sequence[Label]) -> list[Segment]:

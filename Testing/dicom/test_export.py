@@ -1,6 +1,7 @@
 """The check list, what stands in the header, and the two commands."""
 
 import os
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from HiDiffRefineLib.cli.main import main
 from HiDiffRefineLib.dicom import export
 from HiDiffRefineLib.dicom.checks import FIXES, check_list, fixed
 from HiDiffRefineLib.dicom.export import export_seg
+from HiDiffRefineLib.dicom.masks import read_maps
 from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import NOWHERE, Segment, segments_of
 from HiDiffRefineLib.dicom.series import read_series
@@ -19,7 +21,7 @@ from HiDiffRefineLib.volumes.labels import TISSUE, nameless_label
 from HiDiffRefineLib.volumes.provenance import NAME, TYPE, made_here, tagged, tags_in
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.write import write_segmentation
-from Testing.dicom.made_up import STORED, enhanced, write_series
+from Testing.dicom.made_up import STORED, enhanced, write_series, write_volume
 from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
 
 LABELS = [SPLEEN, LEFT_KIDNEY]
@@ -303,6 +305,26 @@ def test_overlapping_files_and_probabilities(tmp_path, series, capsys):
     np.testing.assert_allclose(read_seg(out, series)[0].values, 0.7, atol=0.002)
     assert command(tmp_path, "export-dicom", probabilities, *fractional, "--bundle", "abdomen-ct") == 1
     assert "2 maps, but the model has 13 labels" in capsys.readouterr().err
+
+
+def test_maps_are_read_one_at_a_time(tmp_path):
+    """Thirteen of a CT would take 2 GB, and as much again on every further way."""
+    shape, count = (24, 96, 96), 16
+    folder = tmp_path / "series"
+    folder.mkdir()
+    series = read_series(write_volume(folder, np.zeros(shape, int), np.eye(4)))
+    maps = np.full((count, *shape), np.float32(1e-4))
+    maps[:, 5:9, 20:50, 30:60] = 0.75
+    file = tmp_path / "p.nii"
+    write_segmentation(tmp_path / "m.nii", np.zeros(shape, np.uint8), series.ijk_to_ras, [], file, maps)
+    tracemalloc.start()
+    segments, placed = read_maps(file, series)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert placed.good and len(segments) == count and peak < 4 * maps[0].nbytes
+    for segment in segments:
+        assert segment.box == (slice(5, 9), slice(20, 50), slice(30, 60))
+        np.testing.assert_allclose(segment.values / 255, 0.75, atol=0.002)
 
 
 def test_a_mask_of_another_geometry(tmp_path, series, capsys):
