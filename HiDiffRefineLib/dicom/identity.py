@@ -28,6 +28,7 @@ _ASKED_FOR = (
 )
 # No archive could file a segmentation without them, or would file it under another patient.
 _NEEDED = ("StudyInstanceUID", "PatientID", "PatientName")
+IDENTIFYING = (*_NEEDED, *_ASKED_FOR)
 # What patient and study have in common with all their objects; nothing of the hospital or the station.
 _FURTHER = (
     *("IssuerOfPatientID", "TypeOfPatientID", "OtherPatientIDsSequence", "OtherPatientNames"),
@@ -77,7 +78,7 @@ def identity_of(header: pydicom.Dataset) -> tuple[pydicom.Dataset, list[Oddity]]
     found.SpecificCharacterSet = UNICODE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is odd is told by our sentences
-        for keyword in dict.fromkeys((*_NEEDED, *_ASKED_FOR, *_FURTHER)):
+        for keyword in dict.fromkeys((*IDENTIFYING, *_FURTHER)):
             tag = Tag(tag_for_keyword(keyword))
             if tag in header:
                 element, told = _taken(header, tag)

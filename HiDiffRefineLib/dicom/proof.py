@@ -1,4 +1,4 @@
-"""A segmentation that was just written, read back: what it says, where it lies, and every voxel."""
+"""A segmentation that was just written, read back: whose it is, what it says, where it lies, every voxel."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 import pydicom
 
 from HiDiffRefineLib.dicom.files import legible
-from HiDiffRefineLib.dicom.read_seg import Piece, labels_in, pieces_of, read_seg_header
+from HiDiffRefineLib.dicom.identity import IDENTIFYING, identity_of
+from HiDiffRefineLib.dicom.read_seg import Piece, labels_in, pieces_of, read_seg_header, segment_number
 from HiDiffRefineLib.dicom.segments import CERTAIN, Segment, box_at, in_255ths
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.dicom.slices import Slice, slices_of
@@ -37,10 +38,18 @@ def prove(path: Path, series: Series, meant: Sequence[Segment], tick: Callable[[
             for name in _TOLD
         ):
             raise _different()
+        _check_names(header, series)
         places = slices_of(path, header)
         _check_places(places, header, series)
         segments = dict(zip(labels, meant, strict=True))
         _check_voxels(pieces_of(path, header, places, series, tick), segments)
+
+
+def _check_names(header: pydicom.Dataset, series: Series) -> None:
+    """Refuses a file that an archive would take for another patient's or study's."""
+    identity, _ = identity_of(series.header)
+    if any(str(header.get(keyword) or "") != str(identity.get(keyword) or "") for keyword in IDENTIFYING):
+        raise _different()
 
 
 def _check_places(frames: Sequence[Slice], header: pydicom.Dataset, series: Series) -> None:
@@ -52,16 +61,20 @@ def _check_places(frames: Sequence[Slice], header: pydicom.Dataset, series: Seri
     measures = header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     grid = np.array([*series.slices[0].orientation, *series.slices[0].spacing_ij])
     distance = np.linalg.norm(series.ijk_to_ras[:3, 2])
+    masks = header.SegmentationType != "LABELMAP"
+    of_frames = _positions(frames)
+    held = {(segment_number(header, n) if masks else 0, place) for n, place in enumerate(of_frames)}
     if (
-        _positions(frames) != _positions(series.slices)
+        set(of_frames) != set(_positions(series.slices))
+        or len(held) != len(frames)
         or abs(float(measures.SpacingBetweenSlices) - distance) > _ROUNDING_MM
         or any(np.abs([*one.orientation, *one.spacing_ij] - grid).max() > _ROUNDING_MM for one in frames)
     ):
         raise _different()
 
 
-def _positions(slices: Sequence[Slice]) -> set[tuple[float, ...]]:
-    return {tuple(np.round(one.position, 3)) for one in slices}
+def _positions(slices: Sequence[Slice]) -> list[tuple[float, ...]]:
+    return [tuple(np.round(one.position, 3).tolist()) for one in slices]
 
 
 def _check_voxels(pieces: Iterable[Piece], segments: dict[int, Segment]) -> None:

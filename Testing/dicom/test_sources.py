@@ -52,15 +52,41 @@ def test_the_distance_between_slices_is_the_true_one(tmp_path, encoding, told):
     assert geometry.spacing == pytest.approx(SPACING_KJI)
 
 
-def test_a_file_of_another_distance_is_not_kept(tmp_path, monkeypatch):
+def of_another_distance(made):
+    made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = 5
+
+
+def turned(made):
+    shared = made.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [1, 0, 0, 0, 0.8, 0.6]
+
+
+def moved(made):
+    frame = made.PerFrameFunctionalGroupsSequence[0]
+    frame.PlanePositionSequence[0].ImagePositionPatient[0] += 0.01
+
+
+def of_another_patient(made):
+    made.PatientName = "Someone^Else"
+
+
+def with_a_frame_twice(made):
+    frames = made.PerFrameFunctionalGroupsSequence
+    made.PerFrameFunctionalGroupsSequence = [frames[1], *frames[1:]]
+
+
+@pytest.mark.parametrize(
+    "change", [of_another_distance, turned, moved, of_another_patient, with_a_frame_twice]
+)
+def test_a_file_that_says_something_else_is_not_kept(tmp_path, monkeypatch, change):
     make = export.make_seg
 
-    def of_another_distance(*arguments):
+    def changed(*arguments):
         made = make(*arguments)
-        made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = 5
+        change(made)
         return made
 
-    monkeypatch.setattr(export, "make_seg", of_another_distance)
+    monkeypatch.setattr(export, "make_seg", changed)
     series = read_series(write_series(new(tmp_path / "series")))
     with pytest.raises(DicomError, match="not the same"):
         export_seg(tmp_path / "seg.dcm", series, given())
