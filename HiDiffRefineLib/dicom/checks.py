@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from HiDiffRefineLib.dicom.codes import LONGEST_NAME
-from HiDiffRefineLib.dicom.identity import identity_of
+from HiDiffRefineLib.dicom.identity import identity_of, named
 from HiDiffRefineLib.dicom.segments import Segment, overlapping
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.volumes.labels import TISSUE, Code, Label
@@ -89,12 +89,12 @@ def _frame_of_reference(series: Series) -> Check:
     found = {str(one.header.get("FrameOfReferenceUID") or "") for one in series.slices}
     if "" in found:
         return Check(
-            "The series does not name its frame of reference.",
+            f"The series does not name its frame of reference: {named('FrameOfReferenceUID')}.",
             False,
             "Send it again from the scanner or the archive: viewers would not know where the mask belongs.",
         )
     if len(found) > 1:
-        text = f"The series has {len(found)} frames of reference."
+        text = f"The series has {len(found)} frames of reference: {named('FrameOfReferenceUID')}."
         return Check(text, False, "Put the slices of one acquisition into a folder of their own.")
     return Check("All slices have the same frame of reference.", True)
 

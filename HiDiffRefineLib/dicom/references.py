@@ -29,11 +29,10 @@ def stand_ins(series: Series, identity: pydicom.Dataset) -> list[pydicom.Dataset
     common.Modality = series.modality
     common.Rows = common.Columns = 1
     distance, *spacing = np.linalg.norm(series.ijk_to_ras[:3, :3], axis=0)[::-1]
-    thickness = series.slices[0].header.get("SliceThickness")
     common.ImageOrientationPatient = _numbers(series.slices[0].orientation)
     common.PixelSpacing = _numbers(spacing)
     common.SpacingBetweenSlices = _numbers([distance])[0]
-    common.SliceThickness = _numbers([abs(float(thickness or 0)) or distance])[0]
+    common.SliceThickness = _numbers([series.slices[0].thickness or distance])[0]
     result = []
     for k, one in enumerate(series.slices):
         header = pydicom.Dataset()

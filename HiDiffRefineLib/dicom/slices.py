@@ -7,7 +7,9 @@ import numpy as np
 import pydicom
 
 from HiDiffRefineLib.dicom.files import legible
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.volumes.checks import SPACING_RANGE_MM
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Slice:
         size_ij: pixels.
         slope: of stored values; `intercept` is added then.
         rescaled: whether the header says so.
-        thickness: mm; tells the spacing where there is but one slice.
+        thickness: mm; 0 where the header tells none that can be.
     """
 
     file: Path
@@ -52,7 +54,8 @@ def slices_of(file: Path, header: pydicom.Dataset) -> list[Slice]:
             return [_frame(file, header, n) for n in range(int(header.NumberOfFrames))]
         if int(header.get("NumberOfFrames") or 1) > 1:
             raise VolumeError(
-                f"{file.name} holds many frames in one DICOM object that does not say where each lies.",
+                f"{file.name} holds many frames in one DICOM object that does not say where each lies"
+                f" (no {named('PerFrameFunctionalGroupsSequence')}).",
                 "Load it in 3D Slicer and export the volume as NRRD or NIfTI.",
             )
         return [_slice(file, header, None, [header] * 4)]
@@ -90,7 +93,6 @@ def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[p
     )
     if not np.isfinite([slope, intercept]).all():
         raise ValueError("rescaling is no number")
-    thickness = float(measured.get("SpacingBetweenSlices") or measured.get("SliceThickness") or 1)
     size_ij = int(header.Columns), int(header.Rows)
     return Slice(
         file,
@@ -103,15 +105,24 @@ def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[p
         slope,
         intercept,
         factors != [None, None],
-        abs(thickness),
+        _thickness(measured),
     )
+
+
+def _thickness(part: pydicom.Dataset) -> float:
+    """Only told along or of a single slice, so that no odd value may refuse a series."""
+    try:
+        thickness = abs(float(part.get("SliceThickness") or 0))
+    except (TypeError, ValueError):
+        return 0.0
+    return thickness if SPACING_RANGE_MM[0] <= thickness <= SPACING_RANGE_MM[1] else 0.0
 
 
 def _numbers(file: Path, part: pydicom.Dataset, name: str, count: int) -> np.ndarray:
     values = np.array(part.get(name) or [], float)
     if values.shape != (count,) or not np.isfinite(values).all():
         raise VolumeError(
-            f"{file.name} does not say where it lies in the patient (position, orientation, spacing).",
+            f"{file.name} does not say where it lies in the patient: it has no usable {named(name)}.",
             "Choose an original series rather than a screen capture or a derived picture.",
         )
     return values

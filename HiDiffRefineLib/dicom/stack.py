@@ -21,7 +21,7 @@ _POSITION = named("ImagePositionPatient")
 def stacked(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     """The slices in the order of k, and the 4×4 affine of their volume to RAS mm.
 
-    k runs along the normal of the slices, i × j. A single slice is as thick as it says.
+    k runs along the normal of the slices, i × j. A single slice is as thick as it says, or 1 mm.
 
     Raises:
         VolumeError: slices that are missing, doubled, uneven, tilted, of mixed orientation or size.
@@ -32,7 +32,7 @@ def stacked(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     slices = sorted(slices, key=lambda s: s.position @ normal)
     first = slices[0]
     positions = np.array([s.position for s in slices])
-    distance = first.thickness
+    distance = first.thickness or 1.0
     if len(slices) > 1:
         _check_gaps(positions @ normal)
         _check_tilt(positions, normal, first.spacing_ij.min())

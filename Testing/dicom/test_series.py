@@ -124,7 +124,7 @@ def test_refuses_folder_without_dicom(tmp_path):
 
 @pytest.mark.parametrize("tag", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
 def test_refuses_slices_without_a_place(tmp_path, tag):
-    assert_refused(write_series(tmp_path, **{tag: None}), "where it lies")
+    assert_refused(write_series(tmp_path, **{tag: None}), rf"where it lies.*no usable {tag} \(")
 
 
 def test_refuses_parallel_axes(tmp_path):
@@ -134,7 +134,7 @@ def test_refuses_parallel_axes(tmp_path):
 
 def test_refuses_multi_frame(tmp_path):
     write_slice(tmp_path / "a", STORED[0], (0, 0, 0), NumberOfFrames=2, PixelData=STORED[:2].tobytes())
-    assert_refused(tmp_path, "many frames")
+    assert_refused(tmp_path, r"many frames.*PerFrameFunctionalGroupsSequence \(5200,9230\)")
 
 
 @pytest.mark.parametrize("name", ["IM99", "IM97"])

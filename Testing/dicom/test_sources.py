@@ -112,6 +112,19 @@ def test_every_frame_lies_on_its_slice(tmp_path, encoding):
     np.testing.assert_array_equal(found[..., 0] > 0, expected)
 
 
+@pytest.mark.parametrize("told, written", [("3", 3), ("-3", 3), ("0", 2.5), ("3 mm", 2.5), ("1e9", 2.5)])
+def test_a_thickness_that_cannot_be_is_no_hindrance(tmp_path, told, written):
+    header = exported(source_with(tmp_path, "SliceThickness", told), tmp_path / "seg.dcm")
+    measures = header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == written
+
+
+def test_a_single_slice_is_as_thick_as_it_says_not_as_far_from_the_next(tmp_path):
+    tags = {"SliceThickness": 4, "SpacingBetweenSlices": 650}
+    series = read_series(write_series(new(tmp_path / "series"), [0], **tags))
+    assert np.linalg.norm(series.ijk_to_ras[:3, 2]) == 4
+
+
 def test_orientations_that_differ_in_the_last_decimal(tmp_path):
     folder = new(tmp_path / "series")
     for k in range(6):
