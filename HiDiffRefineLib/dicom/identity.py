@@ -119,7 +119,9 @@ def _taken(header: pydicom.Dataset, tag) -> tuple[DataElement | None, list[Oddit
             value = header[tag].value
         if vr in _TEXT and "\ufffd" in str(value) and not odd:
             odd.append(_foreign(keyword, value, header))
-        element = DataElement(tag, vr, value, validation_mode=config.RAISE)
+        # Names and identifiers go word for word, too long or not: the archive has them so.
+        mode = config.IGNORE if vr in (*_TEXT, "UI") else config.RAISE
+        element = DataElement(tag, vr, value, validation_mode=mode)
         if vr in _MOMENTS and value:
             _MOMENTS[vr](str(value))
         if keyword == "PatientSex" and value not in _SEXES:

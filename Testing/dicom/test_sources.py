@@ -274,21 +274,40 @@ def test_what_dicom_forbids_is_left_out_and_told(tmp_path, keyword, value):
     assert not exported(series, tmp_path / "seg.dcm").get(keyword)
 
 
-@pytest.mark.parametrize("keyword, value", [("PatientID", "x" * 65), ("StudyInstanceUID", "1.2.a")])
-def test_without_it_no_archive_could_file_the_segmentation(tmp_path, keyword, value):
-    series = source_with(tmp_path, keyword, value)
+@pytest.mark.parametrize(
+    "keyword, value",
+    [
+        ("PatientID", "x" * 65),
+        ("StudyDescription", "x" * 65),
+        ("StudyInstanceUID", "1.2.03"),
+        ("FrameOfReferenceUID", "1.2.a"),
+        ("SOPInstanceUID", "1.02.3"),
+        ("SeriesInstanceUID", "1.02.3"),
+    ],
+)
+def test_names_and_identifiers_go_word_for_word(tmp_path, keyword, value):
+    """DICOM does not allow them, but the archive has them so."""
+    series = source_with(tmp_path, keyword, value, 1 if keyword == "SOPInstanceUID" else 6)
+    header = exported(series, tmp_path / "seg.dcm")
+    referenced = header.ReferencedSeriesSequence[0]
+    slices = [one.ReferencedSOPInstanceUID for one in referenced.ReferencedInstanceSequence]
+    assert value in (header.get(keyword), referenced.SeriesInstanceUID, *slices)
+
+
+def test_without_a_study_no_archive_could_file_the_segmentation(tmp_path):
+    series = read_series(write_series(new(tmp_path / "series"), StudyInstanceUID=None))
     (told,) = (check for check in check_list(series, given(), "BINARY") if not check.good)
-    assert told.text.startswith(f"{keyword} (") and told.remedy
-    with pytest.raises(DicomError, match=keyword):
+    assert "StudyInstanceUID (0020,000D)" in told.text and told.remedy
+    with pytest.raises(DicomError, match="StudyInstanceUID"):
         export_seg(tmp_path / "seg.dcm", series, given())
 
 
-def source_with(tmp_path, keyword, value):
-    """A series with a value that pydicom would not write."""
+def source_with(tmp_path, keyword, value, slices=6):
+    """A series of which some slices have a value that pydicom would not write."""
     tag, vr = pydicom.tag.Tag(keyword), pydicom.datadict.dictionary_VR(keyword)
     content = value.encode().ljust(len(value) + len(value) % 2)
     folder = write_series(new(tmp_path / "series"))
-    for file in folder.iterdir():
+    for file in sorted(folder.iterdir())[:slices]:
         whole = pydicom.dcmread(file)
         whole._dict[tag] = pydicom.dataelem.RawDataElement(tag, vr, len(content), content, 0, False, True)
         whole.save_as(file)
