@@ -31,7 +31,8 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM by its first bytes, preamble or not."""
-    head = _head(path)
+    with legible(path), path.open("rb") as file:
+        head = file.read(_HEAD)
     return head[128:] == b"DICM" or head[:2] in _FIRST_GROUPS
 
 
@@ -56,18 +57,13 @@ def dicom_files(folder: Path) -> list[Path]:
     found = [path for path in found if path.is_file()]
     known = {path for path in found if is_dicom(path)}
     alike = {_without_numbers(path) for path in known}
-    cut_off = {path for path in found if len(_head(path)) < _HEAD and _without_numbers(path) in alike}
+    cut_off = {path for path in found if path.stat().st_size < _HEAD and _without_numbers(path) in alike}
     return sorted(known | cut_off)
 
 
 def is_index(header: pydicom.Dataset) -> bool:
     """Whether a file is the index of a disc (DICOMDIR), whatever its name."""
     return header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
-
-
-def _head(path: Path) -> bytes:
-    with legible(path), path.open("rb") as file:
-        return file.read(_HEAD)
 
 
 def _without_numbers(path: Path) -> tuple[Path, str]:

@@ -6,9 +6,13 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import JPEGLSLossless, RLELossless
 
+from HiDiffRefineLib.dicom.export import export_seg
 from HiDiffRefineLib.dicom.images import read_image
+from HiDiffRefineLib.dicom.segments import segments_of
+from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import VolumeError
 from Testing.dicom.made_up import STORED, Stack, write_series, write_slice
+from Testing.volumes.samples import SPLEEN
 
 
 def rewritten(folder, change):
@@ -169,3 +173,5 @@ def test_names_a_packing_that_is_not_known(tmp_path, syntax, name):
         new = b"\x02\0\x10\0UI" + length.to_bytes(2, "little") + syntax.encode().ljust(length, b"\0")
         file.write_bytes(content.replace(old, new))
     assert_refused(tmp_path, "is packed as", name, "TransferSyntaxUID (0002,0010)")
+    segments = segments_of(np.ones(STORED.shape, np.uint8), [SPLEEN])
+    export_seg(tmp_path / "seg.dcm", read_series(tmp_path), segments)  # which needs no pixels
