@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.dicom.checks import NO_PROBABILITIES, Check
-from HiDiffRefineLib.dicom.segments import NOWHERE, Segment, in_255ths, segments_of
+from HiDiffRefineLib.dicom.segments import CERTAIN, NOWHERE, Segment, in_255ths, segments_of
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
 from HiDiffRefineLib.geometry.boxes import bounding_box
@@ -15,6 +15,8 @@ from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_probabilities, read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
 
+# A probability below is stored as 0; networks leave such ones everywhere.
+LEAST = 0.4 / CERTAIN
 GEOMETRY = Check("The segmentation has the geometry of the series.", True)
 
 
@@ -61,7 +63,10 @@ def read_maps(path: Path, series: Series, named: Sequence[Label] = ()) -> tuple[
     for label, one in zip(labels, maps, strict=True):
         if one.array.min() < 0 or one.array.max() > 1:
             return [], NO_PROBABILITIES
-        laid = laid_on(_grid(series), one.like(in_255ths(one.array)))
+        stored = np.zeros(one.array.shape, np.uint8)
+        if box := bounding_box(one.array > LEAST):
+            stored[box] = in_255ths(one.array[box])
+        laid = laid_on(_grid(series), one.like(stored))
         if laid is None:
             return [], _elsewhere(path)
         box = bounding_box(laid > 0) or NOWHERE

@@ -59,7 +59,7 @@ def _check_places(frames: Sequence[Slice], header: pydicom.Dataset, series: Seri
     distance between slices.
     """
     measures = header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    grid = np.array([*series.slices[0].orientation, *series.slices[0].spacing_ij])
+    grids = np.array([[*one.orientation, *one.spacing_ij] for one in (series.slices[0], *frames)])
     distance = np.linalg.norm(series.ijk_to_ras[:3, 2])
     masks = header.SegmentationType != "LABELMAP"
     of_frames = _positions(frames)
@@ -68,7 +68,7 @@ def _check_places(frames: Sequence[Slice], header: pydicom.Dataset, series: Seri
         set(of_frames) != set(_positions(series.slices))
         or len(held) != len(frames)
         or abs(float(measures.SpacingBetweenSlices) - distance) > _ROUNDING_MM
-        or any(np.abs([*one.orientation, *one.spacing_ij] - grid).max() > _ROUNDING_MM for one in frames)
+        or np.abs(grids - grids[0]).max() > _ROUNDING_MM
     ):
         raise _different()
 
