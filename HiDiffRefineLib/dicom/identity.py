@@ -2,7 +2,6 @@
 
 import unicodedata
 import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -71,8 +70,8 @@ class Oddity:
 def identity_of(header: pydicom.Dataset) -> tuple[pydicom.Dataset, list[Oddity]]:
     """Patient, study and equipment in Unicode, and what could not be taken as it was.
 
-    Letters that are not of the declared character set are read as UTF-8 or Latin-1; what DICOM forbids is
-    left empty.
+    Letters that are not of the declared character set are read as UTF-8 or Latin-1; dates and other values
+    that DICOM does not allow are left out.
     """
     found, odd = pydicom.Dataset(), []
     found.SpecificCharacterSet = UNICODE
@@ -113,8 +112,8 @@ def _taken(header: pydicom.Dataset, tag) -> tuple[DataElement | None, list[Oddit
             value = value.split("\\") if vr not in ("LT", "ST", "UT") and "\\" in value else value
         elif vr == "SQ":
             value = deepcopy(header[tag].value)
-            for _ in _all_of(value):  # each is decoded when it is looked at
-                pass
+            for item in value:
+                list(item.iterall())  # each element is decoded when it is looked at
         else:
             value = header[tag].value
         if vr in _TEXT and "\ufffd" in str(value) and not odd:
@@ -130,11 +129,6 @@ def _taken(header: pydicom.Dataset, tag) -> tuple[DataElement | None, list[Oddit
     except Exception:
         return None, [_forbidden(keyword, raw)]
     return element, odd
-
-
-def _all_of(items) -> Iterator[DataElement]:
-    for item in items or []:
-        yield from item.iterall()
 
 
 def _decoded(raw: bytes, vr: str, declared) -> tuple[str, bool]:

@@ -30,7 +30,7 @@ from HiDiffRefineLib.volumes.itk import native_messages_silenced
 
 # 512 × 512 × 8192; a header that asks for more is damaged.
 MOST_VOXELS = 2**31
-_NATIVE = (
+NATIVE = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -69,7 +69,7 @@ def read_voxels(series: Series) -> np.ndarray:
     stored = [np.zeros(0)] * len(series.slices)
     for file, wanted in places.items():
         with legible(file):
-            frames = _stored(file)
+            frames = stored_values(file)
             for k, frame in wanted:
                 stored[k] = frames[frame]
                 if stored[k].shape != series.shape_kji[1:]:
@@ -114,11 +114,15 @@ def _without_bright_padding(values: np.ndarray, stored: np.ndarray, series: Seri
     return values
 
 
-def _stored(file: Path) -> np.ndarray:
-    """The values of a file, (frame, row, column), after its lookup table if it has one."""
+def stored_values(file: Path) -> np.ndarray:
+    """The values of a file, (frame, row, column), after its lookup table if it has one.
+
+    Raises:
+        VolumeError: packed in a way that cannot be undone here.
+    """
     whole = read_whole(file)
     syntax = whole.file_meta.TransferSyntaxUID
-    if syntax not in (*_NATIVE, RLELossless, *_PACKED):
+    if syntax not in (*NATIVE, RLELossless, *_PACKED):
         raise VolumeError(
             f"{file.name} is packed as {syntax.name} ({named('TransferSyntaxUID')}), which can't be unpacked"
             " here.",

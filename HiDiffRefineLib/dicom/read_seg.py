@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.pixels import iter_pixels
+from pydicom.uid import RLELossless
 
 from HiDiffRefineLib.dicom.codes import label_of
 from HiDiffRefineLib.dicom.files import files_at, legible, read_header, read_whole
+from HiDiffRefineLib.dicom.pixels import NATIVE, stored_values
 from HiDiffRefineLib.dicom.segments import NOWHERE, Segment, box_at
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.dicom.slices import Slice, macro, slices_of
@@ -166,8 +168,12 @@ def _held(header: pydicom.Dataset, n: int, frame: np.ndarray) -> Iterator[tuple[
 def _frames(path: Path) -> Iterator[np.ndarray]:
     """The frames (j, i), one at a time: all at once would take a byte for each bit."""
     whole = read_whole(path)
+    syntax = whole.file_meta.TransferSyntaxUID
+    if syntax not in (*NATIVE, RLELossless):
+        yield from stored_values(path)
+        return
     pixels = whole.Rows * whole.Columns
-    packed = whole.BitsAllocated == 1 and not whole.file_meta.TransferSyntaxUID.is_encapsulated
+    packed = whole.BitsAllocated == 1 and syntax in NATIVE
     if not packed or pixels % 8 == 0:
         yield from iter_pixels(whole, raw=True, allow_excess_frames=False)
         return

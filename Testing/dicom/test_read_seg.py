@@ -10,14 +10,14 @@ import pytest
 from highdicom.seg import Segmentation
 from pydicom.data import get_testdata_file
 from pydicom.sr.codedict import codes
-from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, generate_uid
 
 from HiDiffRefineLib.dicom.export import export_seg
 from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import segments_of
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import DicomError, VolumeError
-from Testing.dicom.made_up import STORED, Stack, write_series
+from Testing.dicom.made_up import STORED, Stack, write_series, write_volume
 from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
 
 # Written by pydicom-seg 0.4.1, which needs pydicom 2, on the series of `write_series`: frames
@@ -136,6 +136,27 @@ def test_what_pads_a_labelmap_is_no_segment(tmp_path, series, padding):
     for label, mask in zip((SPLEEN, LEFT_KIDNEY), expected(), strict=True):
         assert found[label.name].label.value > 0
         np.testing.assert_array_equal(filled(found[label.name]), mask)
+
+
+@pytest.mark.parametrize("encoding", ["FRACTIONAL", "LABELMAP"])
+def test_a_packed_segmentation(tmp_path, encoding):
+    (tmp_path / "series").mkdir()
+    series = read_series(write_volume(tmp_path / "series", np.zeros((3, 32, 32), int), np.eye(4)))
+    labelmap = np.random.default_rng(0).integers(0, 2, series.shape_kji).astype(np.uint8)
+    given = segments_of(labelmap, [SPLEEN])
+    if encoding == "FRACTIONAL":
+        given = [replace(segment, values=segment.values * np.float32(0.6)) for segment in given]
+    export_seg(tmp_path / "seg.dcm", series, given, encoding)
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    made.decompress()
+    made.compress(JPEGLSLossless)
+    made.save_as(tmp_path / "seg.dcm")
+    (found,) = read_seg(tmp_path / "seg.dcm", series)
+    np.testing.assert_array_equal(found.values > 0, labelmap[found.box] > 0)
+    content = (tmp_path / "seg.dcm").read_bytes()
+    (tmp_path / "seg.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.1.2.4.92"))
+    with pytest.raises(VolumeError, match="JPEG 2000 Part 2.*TransferSyntaxUID .0002,0010"):
+        read_seg(tmp_path / "seg.dcm", series)
 
 
 def test_two_segments_of_one_number_are_refused(tmp_path, series):
