@@ -19,6 +19,10 @@ class VolumeError(HiDiffRefineError):
     """An image or labelmap that cannot be used."""
 
 
+class FileError(HiDiffRefineError):
+    """A file that may not or can't be written."""
+
+
 class DicomError(HiDiffRefineError):
     """A DICOM segmentation that cannot be written as it is, or read."""
 

@@ -4,10 +4,11 @@ import argparse
 import shlex
 from pathlib import Path
 
-from HiDiffRefineLib.cli.outputs import check_json, write_json
+from HiDiffRefineLib.cli.outputs import write_json
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.inference.checks import MODES
+from HiDiffRefineLib.volumes.new_files import check_writable
 
 
 def add_to(commands) -> None:
@@ -191,7 +192,8 @@ def _check_wishes(options) -> None:
         )
     if options.hints_only and not options.hints:
         raise ConfigError("Without hints, --hints-only leaves nothing to measure.", "Add --hints 10.")
-    check_json(options.json)
+    if options.json:
+        check_writable(options.json)
 
 
 def _command(options, cases: list[str], hints: bool = False) -> str:

@@ -19,6 +19,7 @@ from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
 from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.new_files import new_files
 from HiDiffRefineLib.volumes.provenance import made_here, tagged
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
@@ -90,11 +91,12 @@ def run(options) -> None:
     steps = options.steps or pipeline.refiner_bundle.settings["steps"]
     made = made_here(bundle=pipeline.bundle.name, seed=SEED, steps=steps, hints=len(hints))
     labels = [tagged(one, made) if one is label else one for one in labels]
-    write_segmentation(options.output, corrected, volume.ijk_to_ras, labels)
+    with new_files(options.output, options.volumes) as (mask_file, table_file):
+        write_segmentation(mask_file, corrected, volume.ijk_to_ras, labels)
+        if table_file:
+            write_volume_table(table_file, volume_table(corrected, volume.ijk_to_ras, labels))
     print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)
     print_hints(hints, corrected == label.value, grid)
-    if options.volumes:
-        write_volume_table(options.volumes, volume_table(corrected, volume.ijk_to_ras, labels))
     written = [str(path.resolve()) for path in (options.output, options.volumes) if path]
     print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only or pipeline.refiner_bundle.research_only:

@@ -23,33 +23,34 @@ def warn_about_image(volume: Volume, rule: dict) -> None:
         warn(f"{volume.name} has values in 0…255 only and is taken for an 8-bit display of {window}.")
 
 
-def print_volumes(
+def volumes_at(
     labelmap: np.ndarray, ijk_to_ras: np.ndarray, labels: Sequence[Label], regions: Sequence[RegionOfInterest]
 ) -> list[dict]:
-    """Prints the millilitres of every label, in each of several regions and in all; warns where all is empty.
+    """The `volume_table` of every label, with a column for each of several regions of interest.
 
     Args:
         labelmap: (k, j, i).
         ijk_to_ras: 4×4.
         labels: the rows.
-        regions: of interest; the columns before the last, named by their centres.
-
-    Returns:
-        the same as `volume_table`.
+        regions: columns, named by their centres.
     """
     grid, parts = Grid(labelmap.shape, ijk_to_ras), {}
     for roi in regions if len(regions) > 1 else ():
         box = roi.box(grid)
         center = ",".join(f"{x:g}" for x in roi.center_ras)
         parts[f"at {center}"] = labelmap[box][roi.holds(part_of(grid, box))]
-    table = volume_table(labelmap, ijk_to_ras, labels, parts)
-    print("".join([f"{'ml':<28}", *(f"{name:>18}" for name in (*parts, "in all"))]))
+    return volume_table(labelmap, ijk_to_ras, labels, parts)
+
+
+def print_volumes(table: Sequence[dict]) -> None:
+    """Prints a table of `volumes_at`; warns where all is empty."""
+    parts = [name for name in table[0] if name.startswith("ml ")]
+    print("".join([f"{'ml':<28}", *(f"{name[3:]:>18}" for name in parts), f"{'in all':>18}"]))
     for row in table:
-        volumes = (*(row[f"ml {name}"] for name in parts), row["ml"])
+        volumes = (row[name] for name in (*parts, "ml"))
         print("".join([f"{row['segment']:<28}", *(f"{volume:18.1f}" for volume in volumes)]))
-    if not labelmap.any():
+    if not any(row["voxels"] for row in table):
         warn("The model found nothing in this image: every segment is empty.")
-    return table
 
 
 def print_change(name: str, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_volumes, warn, warn_about_image
+from HiDiffRefineLib.cli.report import print_volumes, volumes_at, warn, warn_about_image
 from HiDiffRefineLib.errors import BundleError, ConfigError
 from HiDiffRefineLib.inference.checks import MODES
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -83,6 +83,7 @@ def run(options) -> None:
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
     from HiDiffRefineLib.session.engine import model_name
+    from HiDiffRefineLib.volumes.new_files import new_files
     from HiDiffRefineLib.volumes.provenance import made_here, tagged
     from HiDiffRefineLib.volumes.volume_table import write_volume_table
     from HiDiffRefineLib.volumes.write import (
@@ -126,11 +127,13 @@ def run(options) -> None:
     whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]
-    write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels, options.probabilities, whole)
-    table = print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
-    if options.volumes:
-        write_volume_table(options.volumes, table)
+    table = volumes_at(labelmap, volume.ijk_to_ras, labels, options.roi)
     files = (options.output, options.probabilities, options.volumes)
+    with new_files(*files) as (mask_file, maps_file, table_file):
+        write_segmentation(mask_file, labelmap, volume.ijk_to_ras, labels, maps_file, whole)
+        if table_file:
+            write_volume_table(table_file, table)
+    print_volumes(table)
     written = [str(path.resolve()) for path in files if path]
     print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only:

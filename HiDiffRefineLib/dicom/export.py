@@ -1,6 +1,5 @@
 """Segments into a DICOM SEG file that is proven before it has its name."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
 from HiDiffRefineLib.geometry.boxes import Box, hull
+from HiDiffRefineLib.volumes.new_files import new_files
 from HiDiffRefineLib.volumes.write import check_destination
 
 EXTENSIONS = (".dcm",)
@@ -37,7 +37,7 @@ def export_seg(
 
     Raises:
         DicomError: a line of the check list that is not good, or a file that differs from what was meant.
-        VolumeError: the file cannot be written.
+        FileError: the file can't be written; one of before is as it was.
     """
     path = Path(path).absolute()
     check_destination(path, EXTENSIONS)
@@ -50,23 +50,15 @@ def export_seg(
             raise DicomError(check.text, check.remedy)
     progress(0.05, "making the segmentation")
     made = make_seg(series, segments, encoding, creator)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with new_files(path) as [new]:
         progress(0.4, "writing")
         with odd_headers_refused():
-            made.save_as(temporary, enforce_file_format=True)
+            made.save_as(new, enforce_file_format=True)
         del made
         progress(0.6, "reading it back")
-        found = read_seg(temporary, series, lambda share: progress(0.6 + 0.35 * share, "reading it back"))
+        found = read_seg(new, series, lambda share: progress(0.6 + 0.35 * share, "reading it back"))
         _compare(segments, found, encoding)
         progress(0.95, "done")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DicomError(
-            f"'{path.name}' could not be written ({error.strerror}).", "Check that its folder has space left."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _compare(meant: Sequence[Segment], found: Sequence[Segment], encoding: str) -> None:

@@ -7,6 +7,7 @@ from HiDiffRefineLib.bundles import Bundle, load_bundle, update_settings
 from HiDiffRefineLib.errors import BundleError, ConfigError
 from HiDiffRefineLib.evaluation.hint_table import HINT_ROWS, markdown_hint_table
 from HiDiffRefineLib.evaluation.table import markdown_table
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 _CARD = "docs/README.md"
 # What a hint table is told from others by. A new measurement of the same takes the old one's place.
@@ -138,7 +139,7 @@ def _parted(bundle: Bundle, section: str) -> tuple[str, str]:
 
 
 def _replace(bundle: Bundle, section: str, text: str) -> None:
-    (bundle.folder / _CARD).write_text(text.join(_parted(bundle, section)), encoding="utf-8")
+    write_whole(bundle.folder / _CARD, text.join(_parted(bundle, section)).encode())
 
 
 def _today() -> str:

@@ -49,7 +49,7 @@ def check_letters(path: Path) -> None:
 
 
 @contextmanager
-def native_messages_silenced() -> Iterator[None]:
+def native_calls() -> Iterator[None]:
     """Drops what C++ code writes to the process's standard error.
 
     ITK, GDCM and nifti_clib report a bad file there besides raising; the user gets our sentence only.

@@ -22,7 +22,7 @@ from HiDiffRefineLib.volumes.checks import (
     segmentation,
     sheared,
 )
-from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_messages_silenced
+from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_calls
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in
 from HiDiffRefineLib.volumes.volume import Volume
@@ -83,7 +83,7 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
     volume = read_labelmap(path)
     labels = []
     if str(path).lower().endswith(".seg.nrrd"):
-        reader = _opened(Path(path).absolute())
+        reader = opened(Path(path).absolute())
         reader.ReadImageInformation()
         labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
     unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
@@ -102,7 +102,7 @@ def read_probabilities(path: str | os.PathLike) -> list[Volume]:
             raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
         path.open("rb").close()
         check_letters(path)
-        with native_messages_silenced():
+        with native_calls():
             try:
                 image = sitk.ReadImage(str(path), sitk.sitkFloat32)
             except RuntimeError as error:
@@ -146,7 +146,7 @@ def _read(path: Path, thinnest: int = 2) -> Volume:
         raise unknown()
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     check_letters(path)
-    with _in_small_letters(path) as file, native_messages_silenced():
+    with _in_small_letters(path) as file, native_calls():
         return Volume(*_read_file(file, thinnest), title(path))
 
 
@@ -174,7 +174,7 @@ def _in_small_letters(path: Path) -> Iterator[Path]:
         yield file
 
 
-def _opened(path: Path) -> sitk.ImageFileReader:
+def opened(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if path.suffix.lower() in (".mha", ".mhd"):
@@ -183,7 +183,7 @@ def _opened(path: Path) -> sitk.ImageFileReader:
 
 
 def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
-    reader = _opened(path)
+    reader = opened(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -197,7 +197,7 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
     _check_pixel_type(reader)
     check_grid(size, reader.GetSpacing(), direction, thinnest)
     if path.name.lower().endswith(_NIFTI):
-        _check_nifti_voxels(path, reader)
+        check_nifti_voxels(path, reader)
 
     try:
         array = sitk.GetArrayFromImage(reader.Execute())
@@ -218,7 +218,7 @@ def _check_pixel_type(reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
+def check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
     """ITK fills the missing end of a truncated NIfTI file with zeros, reads NaN as 0, and says nothing."""
     floats = {"16": "f4", "64": "f8"}.get(reader.GetMetaData("datatype"))
     left = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8

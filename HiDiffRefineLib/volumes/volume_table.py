@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.labels import Label
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 
 def millilitres_per_voxel(ijk_to_ras: np.ndarray) -> float:
@@ -47,18 +48,14 @@ def write_volume_table(path: Path, table: Sequence[dict]) -> None:
     """Writes a `volume_table` as CSV: comma, decimal point, a line of column names, ml to a tenth of a mm³.
 
     Raises:
-        VolumeError: the file can't be written.
+        FileError: the file can't be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, table[0] if table else ["value", "segment", "voxels", "ml"])
-            writer.writeheader()
-            for row in table:
-                writer.writerow({k: f"{v:.4f}" if k.startswith("ml") else v for k, v in row.items()})
-    except OSError as error:
-        raise VolumeError(
-            f"'{path.name}' could not be written ({error.strerror}).", "Choose another folder."
-        ) from error
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, table[0] if table else ["value", "segment", "voxels", "ml"])
+    writer.writeheader()
+    for row in table:
+        writer.writerow({k: f"{v:.4f}" if k.startswith("ml") else v for k, v in row.items()})
+    write_whole(path, text.getvalue().encode())
 
 
 def _counts(values: np.ndarray, highest: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """refine: a mask from elsewhere and hints from files, as a user calls it."""
 
+import errno
 import io
 import json
 import sys
@@ -12,6 +13,7 @@ from HiDiffRefineLib.cli.main import main
 from HiDiffRefineLib.volumes.labels import Code, Label
 from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
 from HiDiffRefineLib.volumes.write import write_segmentation
+from Testing.volumes.full_disk import full_after
 
 STRUCTURE, BRAIN = Code("SCT", "123037004", "Anatomical Structure"), Code("SCT", "12738006", "Brain")
 TAGS = (
@@ -217,3 +219,27 @@ def test_bad_masks_images_and_outputs(refine, markups, halves, image, tmp_path, 
     sitk.WriteImage(sitk.GetImageFromArray(source), str(image))
     assert refine(hints)[0] == 1
     assert "not numbers (NaN or infinity)" in capsys.readouterr().err
+
+
+def test_a_full_disk_changes_no_file_and_says_so(refine, markups, tmp_path, capsys):
+    hints, output, table = markups("positive", (10, 15, 13)), tmp_path / "out.nii", tmp_path / "volumes.csv"
+    for path in (output, table):
+        path.write_bytes(b"old")
+    more = ("--segment", "left half", "--volumes", str(table))
+    with full_after(1000):
+        status, _ = refine(hints, output=output, more=more)
+    told = capsys.readouterr()
+    assert status == 1 and "Wrote" not in told.out
+    assert "'out.nii' could not be written" in told.err and "space left" in told.err
+    assert output.read_bytes() == table.read_bytes() == b"old"
+
+
+def test_a_table_that_has_no_room_takes_the_mask_along(refine, markups, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("HiDiffRefineLib.cli.refine.write_volume_table", full)
+    more = ("--segment", "left half", "--volumes", str(tmp_path / "v.csv"))
+    status, output = refine(markups("positive", (10, 15, 13)), more=more)
+    assert status == 1 and not output.exists()
+    assert "'out.seg.nrrd' and 'v.csv' could not be written" in capsys.readouterr().err

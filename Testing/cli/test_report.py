@@ -4,7 +4,7 @@ import numpy as np
 
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_volumes, warn_about_image
+from HiDiffRefineLib.cli.report import print_volumes, volumes_at, warn_about_image
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -27,7 +27,7 @@ def test_volumes_of_each_region_and_of_all(capsys):
     labelmap[5:15, 5:15, 5:15] = 1  # 1000 voxels of 8 mm³
     labelmap[5:15, 5:15, 45:50] = 1
     regions = [RegionOfInterest((20, 20, 20), 19), RegionOfInterest((95.5, 20, 20), 19)]
-    print_volumes(labelmap, np.diag([2.0, 2, 2, 1]), LABELS, regions)
+    print_volumes(volumes_at(labelmap, np.diag([2.0, 2, 2, 1]), LABELS, regions))
     out, err = capsys.readouterr()
     assert [line.split() for line in out.splitlines()] == [
         ["ml", "at", "20,20,20", "at", "95.5,20,20", "in", "all"],
@@ -35,12 +35,12 @@ def test_volumes_of_each_region_and_of_all(capsys):
         ["posterior", "hippocampus", "0.0", "0.0", "0.0"],
     ]
     assert err == ""
-    print_volumes(labelmap, np.diag([2.0, 2, 2, 1]), LABELS, regions[:1])
+    print_volumes(volumes_at(labelmap, np.diag([2.0, 2, 2, 1]), LABELS, regions[:1]))
     assert capsys.readouterr().out.splitlines()[1].split() == ["anterior", "hippocampus", "12.0"]
 
 
 def test_an_empty_result_is_said_in_one_line(capsys):
-    print_volumes(np.zeros((4, 4, 4), np.uint8), np.eye(4), LABELS, [])
+    print_volumes(volumes_at(np.zeros((4, 4, 4), np.uint8), np.eye(4), LABELS, []))
     error = capsys.readouterr().err
     assert error.startswith("Warning: ") and "every segment is empty" in error and error.count("\n") == 1
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.errors import FileError
 from HiDiffRefineLib.volumes.labels import nameless_label
 from HiDiffRefineLib.volumes.volume_table import volume_table, write_volume_table
 
@@ -39,5 +39,5 @@ def test_csv_is_read_back(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path):
-    with pytest.raises(VolumeError, match="could not be written"):
+    with pytest.raises(FileError, match="could not be written"):
         write_volume_table(tmp_path / "none" / "volumes.csv", [])
