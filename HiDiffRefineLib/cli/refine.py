@@ -17,6 +17,7 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
+from HiDiffRefineLib.hints.signs import Signs
 from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.new_files import new_files
@@ -31,9 +32,10 @@ Corrects one segment of a mask by hints, as in a session: one edit after each hi
 and, in a file, of its points. Each hint holds in the result (where two disagree, the later one), and no voxel
 of another segment changes. An empty MASK starts a structure from the hints.
 Point lists, lines and curves of 3D Slicer (.mrk.json) are positive (this belongs to the segment) or negative
-as a name says with "positive" or "negative": a point's label, else its list's name, else the file's; where
-none does, they are positive. Scribbles painted on a labelmap or .seg.nrrd of any geometry: 1 is positive, 2
-negative, unless the segment's name says it, or the file's where nothing but 1 is painted."""
+as a name says with "positive" or "negative", + or −: a point's label, else its list's name, else the file's;
+where none does, tell it with --positive NAME or --negative NAME. Scribbles painted on a labelmap or .seg.nrrd
+of any geometry: 1 is positive, 2 negative, unless the segment's name says it, or the file's where nothing but
+1 is painted. Of the module's own lists and strokes only those for the chosen segment count."""
 
 # Segments that a message lists: more than that is likelier an image given as a mask.
 MOST_NAMES = 20
@@ -50,6 +52,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--hints", type=Path, nargs="+", required=True, metavar="FILE", help=".mrk.json, or painted labelmap"
     )
+    add_signs(parser)
     parser.add_argument("--output", type=Path, required=True, help=".seg.nrrd for 3D Slicer, or .nii.gz")
     parser.add_argument(
         "--bundle",
@@ -65,6 +68,18 @@ def add_to(commands) -> None:
     parser.add_argument("--steps", type=int, help="reverse steps of an edit (default: the refiner's)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
+
+
+def add_signs(parser) -> None:
+    """Adds --positive and --negative."""
+    for sign in ("positive", "negative"):
+        parser.add_argument(
+            f"--{sign}",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help=f"lists, segments or files whose hints are {sign}, whatever their names say",
+        )
 
 
 def run(options) -> None:
@@ -85,7 +100,9 @@ def run(options) -> None:
     mask, labels = read_mask(options.mask, volume)
     label, labels = choose_label(labels, options.segment, options.mask.name)
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
-    hints = [hint for path in options.hints for hint in read_hints(path, grid)]
+    signs = Signs(options.positive, options.negative)
+    hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, label.id)]
+    signs.check_used()
     started = time.monotonic()
     corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
     steps = options.steps or pipeline.refiner_bundle.settings["steps"]

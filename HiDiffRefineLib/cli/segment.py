@@ -8,6 +8,7 @@ import numpy as np
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.cli.refine import add_signs
 from HiDiffRefineLib.cli.report import print_volumes, volumes_at, warn, warn_about_image
 from HiDiffRefineLib.errors import BundleError, ConfigError
 from HiDiffRefineLib.inference.checks import MODES
@@ -52,6 +53,7 @@ def add_to(commands) -> None:
         metavar="LABEL=FILE",
         help="with --mode dssm: hints on a label, such as liver=clicks.mrk.json (files: see refine)",
     )
+    add_signs(parser)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
 
@@ -79,6 +81,7 @@ def run(options) -> None:
     """Segments an image and writes the result."""
     from HiDiffRefineLib.bundles import load_bundle
     from HiDiffRefineLib.dicom.images import read_image
+    from HiDiffRefineLib.hints.signs import Signs
     from HiDiffRefineLib.inference.compose import whole_probability
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
@@ -104,7 +107,9 @@ def run(options) -> None:
     prior_only = options.prior_only or not pipeline.bundle.refined_without_hints
     _check_networks(pipeline, options.steps, prior_only)
     volume = read_image(options.image, options.series)
-    hints = _label_hints(options.hints, pipeline, volume)
+    signs = Signs(options.positive, options.negative)
+    hints = _label_hints(options.hints, pipeline, volume, signs)
+    signs.check_used()
     warn_about_image(volume, pipeline.bundle.settings["intensity"])
     started, warnings = time.monotonic(), []
     with progress_bar() as progress:
@@ -140,7 +145,7 @@ def run(options) -> None:
         print("This model is for research use only: see its LICENSE.")
 
 
-def _label_hints(files: list[tuple[str, Path]], pipeline, volume) -> dict[int, list]:
+def _label_hints(files: list[tuple[str, Path]], pipeline, volume, signs) -> dict[int, list]:
     """Label value → hints of its files."""
     from HiDiffRefineLib.geometry.grids import Grid
     from HiDiffRefineLib.hints.files import read_hints
@@ -153,7 +158,7 @@ def _label_hints(files: list[tuple[str, Path]], pipeline, volume) -> dict[int, l
         if name not in values:
             raise ConfigError(f"The model knows no '{name}'.", f"Its labels: {', '.join(values)}.")
         grid = Grid(volume.array.shape, volume.ijk_to_ras)
-        hints.setdefault(values[name], []).extend(read_hints(file, grid))
+        hints.setdefault(values[name], []).extend(read_hints(file, grid, signs))
     return hints
 
 

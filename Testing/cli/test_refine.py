@@ -111,13 +111,13 @@ def read_volume_labels(path):
 
 
 def test_ras_and_lps_files_mean_the_same_place(refine, markups, tmp_path):
-    lps = refine(markups("lps", (10, 15, 13)), output=tmp_path / "a.nii.gz")[1]
-    ras = refine(markups("ras", (-10, -15, 13), system="RAS"), output=tmp_path / "b.nii.gz")[1]
+    lps = refine(markups("lps +", (10, 15, 13)), output=tmp_path / "a.nii.gz")[1]
+    ras = refine(markups("ras +", (-10, -15, 13), system="RAS"), output=tmp_path / "b.nii.gz")[1]
     np.testing.assert_array_equal(read_volume_labels(lps), read_volume_labels(ras))
 
 
 def test_the_later_hint_wins_and_the_earlier_is_said_to_be_overruled(refine, markups, capsys):
-    yes, no = markups("yes", (10, 15, 13)), markups("negative", (10, 15, 13))
+    yes, no = markups("yes +", (10, 15, 13)), markups("negative", (10, 15, 13))
     for files, expected in (((yes, no), 0), ((no, yes), LEFT.value)):
         status, output = refine(*files)
         assert status == 0 and read_volume_labels(output)[13, 15, 10] == expected
@@ -140,7 +140,7 @@ def test_names_that_a_log_file_has_no_letters_for(refine, markups, image, tmp_pa
     write_segmentation(empty, np.zeros_like(volume.array, np.uint8), volume.ijk_to_ras, [])
     log = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr(sys, "stdout", log)
-    status, _ = refine(markups("a", (10, 15, 13)), mask=empty, more=("--segment", "Wątroba"))
+    status, _ = refine(markups("a +", (10, 15, 13)), mask=empty, more=("--segment", "Wątroba"))
     assert status == 0 and b"W\\u0105troba: 0.0 ml" in log.buffer.getvalue()
 
 
@@ -184,13 +184,13 @@ def test_bad_hints_are_refused_before_any_edit(refine, markups, tmp_path, monkey
     broken.write_text("{")
     sitk.WriteImage(sitk.Image(30, 30, 20, sitk.sitkUInt8), str(nothing))
     for file, sentence in (
-        (markups("far", (10, 15, 13), (10, 15, 99)), "far.mrk.json: Hint 2 (positive click at"),
-        (markups("none"), "none.mrk.json: It holds no points."),
+        (markups("far +", (10, 15, 13), (10, 15, 99)), "far +.mrk.json: Hint 2 (positive click at"),
+        (markups("none +"), "none +.mrk.json: It holds no points."),
         (broken, "broken.mrk.json: The file is damaged"),
         (tmp_path / "missing.mrk.json", "missing.mrk.json: The file cannot be read"),
         (nothing, "nothing.nii.gz: Nothing is painted on it."),
         (
-            markups("taken", (10, 15, 13), (18, 15, 10)),
+            markups("taken +", (10, 15, 13), (18, 15, 10)),
             "Hint 2 (positive click at R -18.0, A -15.0, S 10.0 mm): The hint for 'left half' lies in the"
             " segment 'right half'.",
         ),
@@ -243,3 +243,16 @@ def test_a_table_that_has_no_room_takes_the_mask_along(refine, markups, tmp_path
     status, output = refine(markups("positive", (10, 15, 13)), more=more)
     assert status == 1 and not output.exists()
     assert "'out.seg.nrrd' and 'v.csv' could not be written" in capsys.readouterr().err
+
+
+def test_the_user_tells_what_no_name_says(refine, markups, capsys):
+    hints, more = markups("clicks", (10, 15, 13)), ("--segment", "left half")
+    status, output = refine(hints, more=more)
+    error = capsys.readouterr().err
+    assert status == 1 and "clicks.mrk.json: 'F-1' says neither positive nor negative" in error
+    assert "--positive NAME" in error
+    for sign, expected in (("positive", LEFT.value), ("negative", 0)):
+        status, output = refine(hints, more=(*more, f"--{sign}", "clicks"))
+        assert status == 0 and read_volume_labels(output)[13, 15, 10] == expected
+    assert refine(hints, more=(*more, "--positive", "clicks", "--negative", "click"))[0] == 1
+    assert "is called 'click'" in capsys.readouterr().err
