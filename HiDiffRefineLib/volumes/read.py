@@ -83,8 +83,9 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
     volume = read_labelmap(path)
     labels = []
     if str(path).lower().endswith(".seg.nrrd"):
-        reader = opened(Path(path).absolute())
-        reader.ReadImageInformation()
+        with native_calls():
+            reader = opened(Path(path).absolute())
+            reader.ReadImageInformation()
         labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
     unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
     return volume, [*labels, *map(nameless_label, sorted(unlisted))]
