@@ -111,7 +111,7 @@ def demo(image: Path | None, name: str) -> None:
     pipeline = Pipeline(load_bundle(name), choose_device())
     pipeline.check(None, ("segmentor", "refiner"))
     volume = read_image(image)
-    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    warn_about_image(volume, pipeline.bundle)
     masks = {}
     for what, prior_only in (("prior", True), ("refined", False)):
         started = time.monotonic()

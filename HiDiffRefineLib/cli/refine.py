@@ -10,7 +10,7 @@ import numpy as np
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_change, print_hints, warn_about_image
+from HiDiffRefineLib.cli.report import print_change, print_hints, warn, warn_about_image
 from HiDiffRefineLib.dicom.images import read_image
 from HiDiffRefineLib.errors import ConfigError, HintError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
@@ -18,6 +18,7 @@ from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
 from HiDiffRefineLib.hints.signs import Signs
+from HiDiffRefineLib.inference.checks import unlike_in_size
 from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.new_files import new_files
@@ -96,13 +97,15 @@ def run(options) -> None:
     pipeline.check(options.steps, ["refiner"])
     volume = read_image(options.image, options.series)
     pipeline.check_modality(volume)
-    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    warn_about_image(volume, pipeline.bundle)
     mask, labels = read_mask(options.mask, volume)
     label, labels = choose_label(labels, options.segment, options.mask.name)
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     signs = Signs(options.positive, options.negative)
     hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, label.id)]
     signs.check_used()
+    if warning := unlike_in_size(pipeline.bundle, grid.bounds_ras(), grid.spacing_kji):
+        warn(warning)
     started = time.monotonic()
     corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
     steps = options.steps or pipeline.refiner_bundle.settings["steps"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from HiDiffRefineLib.bundles import Bundle
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
@@ -13,11 +14,12 @@ from HiDiffRefineLib.inference.intensity import is_8_bit_display
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.volume import Volume
-from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel, volume_table
+from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel, volume_table, volume_text
 
 
-def warn_about_image(volume: Volume, rule: dict) -> None:
-    """Says on stderr where a CT is taken for an 8-bit display; rule: the bundle's intensity rule."""
+def warn_about_image(volume: Volume, bundle: Bundle) -> None:
+    """Says on stderr where a CT is taken for an 8-bit display, by the bundle's intensity rule."""
+    rule = bundle.settings["intensity"]
     if is_8_bit_display(volume.array, rule):
         window = f"{rule['low']:g}…{rule['high']:g} HU"
         warn(f"{volume.name} has values in 0…255 only and is taken for an 8-bit display of {window}.")
@@ -47,8 +49,12 @@ def print_volumes(table: Sequence[dict]) -> None:
     parts = [name for name in table[0] if name.startswith("ml ")]
     print("".join([f"{'ml':<28}", *(f"{name[3:]:>18}" for name in parts), f"{'in all':>18}"]))
     for row in table:
-        volumes = (row[name] for name in (*parts, "ml"))
-        print("".join([f"{row['segment']:<28}", *(f"{volume:18.1f}" for volume in volumes)]))
+        volumes = [volume_text(row[name]).removesuffix(" ml") for name in (*parts, "ml")]
+        if row["cut"]:
+            volumes[-1] = f"at least {volumes[-1]}"
+        print("".join([f"{row['segment']:<28}", *(f"{volume:>18}" for volume in volumes)]))
+    if any(row["cut"] for row in table):
+        print("At least: cut by the image's border.")
     if not any(row["voxels"] for row in table):
         warn("The model found nothing in this image: every segment is empty.")
 
@@ -57,7 +63,7 @@ def print_change(name: str, before: np.ndarray, after: np.ndarray, ijk_to_ras: n
     """Prints how large a segment was and is; masks (k, j, i) and their 4×4."""
     voxel_ml = millilitres_per_voxel(ijk_to_ras)
     counts = np.count_nonzero(before), np.count_nonzero(after)
-    sizes = (f"{count * voxel_ml:.1f} ml ({count} voxels)" for count in counts)
+    sizes = (f"{volume_text(count * voxel_ml)} ({count} voxels)" for count in counts)
     added, taken = np.count_nonzero(after & ~before), np.count_nonzero(before & ~after)
     print(f"{name}: {' -> '.join(sizes)}; {added} voxels added, {taken} taken away.")
 

@@ -110,7 +110,7 @@ def run(options) -> None:
     signs = Signs(options.positive, options.negative)
     hints = _label_hints(options.hints, pipeline, volume, signs)
     signs.check_used()
-    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    warn_about_image(volume, pipeline.bundle)
     started, warnings = time.monotonic(), []
     with progress_bar() as progress:
         labelmap, maps = segment(

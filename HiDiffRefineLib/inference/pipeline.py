@@ -14,7 +14,7 @@ from HiDiffRefineLib.bundles import Bundle, refiner_of
 from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
-from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps
+from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps, unlike_in_size
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
@@ -190,8 +190,11 @@ class Pipeline:
         Args:
             progress: called with the share done.
             hints: in mode "dssm", hints of labels by their values.
-            notify: told, in mode "dssm", of an image that is unlike those the model knows.
+            notify: told of an image that is unlike those the model knows: in voxels and field of view, and in
+                mode "dssm" in what it shows.
         """
+        if warning := unlike_in_size(self.bundle, scan.bounds_ras, scan.grid.spacing_kji):
+            notify(warning)
         if self.mode == "dssm":
             found = self.one_shot(scan, None, progress, hints)
             if warning := unlike(found, self.bundle):

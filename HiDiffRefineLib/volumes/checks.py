@@ -7,7 +7,8 @@ import numpy as np
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.boxes import slabs, whole_box
 
-SPACING_RANGE_MM = (0.01, 50.0)
+# From micro-CT to the thickest slices.
+SPACING_RANGE_MM = (0.001, 50.0)
 # Real images hold about a hundred different values or more, a segmentation hardly this many labels.
 FEWEST_VALUES = 64
 # 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.

@@ -25,6 +25,7 @@ from HiDiffRefineLib.volumes.checks import (
 from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_calls
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in
+from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.volume import Volume
 
 _NIFTI = (".nii.gz", ".nii")
@@ -192,11 +193,11 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
         raise (sheared() if "orthonormal" in str(error) else _damaged()) from error
 
     # Checked before the voxels are read: ITK mends some of it in silence (negative spacing).
-    size = reader.GetSize()
+    size, unit = reader.GetSize(), unit_mm(path, reader)
     axes = min(reader.GetDimension(), 3)
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:axes, :axes]
     _check_pixel_type(reader)
-    check_grid(size, reader.GetSpacing(), direction, thinnest)
+    check_grid(size, [unit * step for step in reader.GetSpacing()], direction, thinnest)
     if path.name.lower().endswith(_NIFTI):
         check_nifti_voxels(path, reader)
 
@@ -205,6 +206,7 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
     except RuntimeError as error:
         raise _damaged() from error
     affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
+    affine[:3] *= unit
     return array.reshape(size[2::-1]), affine  # drops further axes, of length 1
 
 

@@ -95,7 +95,7 @@ def test_volumes_of_all_segments_go_into_a_table(refine, halves, markups, tmp_pa
     count = {value: np.count_nonzero(after.array == value) for value in (LEFT.value, RIGHT.value)}
     rows = [f"{one.value},{one.name},{count[one.value]}," for one in (LEFT, RIGHT)]
     lines = table.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "value,segment,voxels,ml"
+    assert lines[0] == "value,segment,voxels,ml,cut"
     assert all(line.startswith(row) for line, row in zip(lines[1:], rows, strict=True))
     assert f"Wrote {output} and {table} in" in capsys.readouterr().out
 

@@ -8,17 +8,17 @@ from HiDiffRefineLib.cli.report import print_volumes, volumes_at, warn_about_ima
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.volume import Volume
 
-WINDOW = {"rule": "hu_window", "low": -125, "high": 275}
+ABDOMEN = load_bundle("abdomen-ct")
 LABELS = load_bundle("hippocampus-mr").labels
 
 
 def test_an_8_bit_display_is_said_in_one_line(capsys):
     array = np.arange(256).reshape(4, 8, 8)
-    warn_about_image(Volume(array, np.eye(4), "head"), WINDOW)
+    warn_about_image(Volume(array, np.eye(4), "head"), ABDOMEN)
     error = capsys.readouterr().err
     assert error.startswith("Warning: head has values in 0…255 only") and error.count("\n") == 1
     assert "-125…275 HU" in error
-    warn_about_image(Volume(array - 1, np.eye(4), "head"), WINDOW)
+    warn_about_image(Volume(array - 1, np.eye(4), "head"), ABDOMEN)
     assert capsys.readouterr().err == ""
 
 
@@ -51,3 +51,12 @@ def test_progress_says_what_is_done_and_how_long_it_will_take(capsys):
         progress(1.0, "done")
     assert "done" in (error := capsys.readouterr().err)
     assert "00:00 left" in error
+
+
+def test_small_and_cut_organs_in_the_table(capsys):
+    labelmap = np.zeros((20, 20, 20), np.uint8)
+    labelmap[5:7, 5, 5], labelmap[15:, 5:15, 5:15] = 1, 2
+    print_volumes(volumes_at(labelmap, np.eye(4), LABELS, []))
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert lines[1][-1].strip() == "2 mm³" and lines[2][-1].strip() == "at least 0.5"
+    assert lines[3] == ["At least: cut by the image's border."]
