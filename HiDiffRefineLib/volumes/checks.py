@@ -13,6 +13,8 @@ SPACING_RANGE_MM = (0.001, 50.0)
 FEWEST_VALUES = 64
 # 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.
 ORTHONORMAL_TOLERANCE = 1e-3
+# Differences of such values still fit into 32 bits.
+LARGEST = 1e30
 # At a time, in a few milliseconds.
 _LOOKED_AT_BYTES = 8 * 2**20
 
@@ -95,6 +97,12 @@ def checking_intensities(array: np.ndarray) -> Iterator[np.ndarray]:
             raise not_numbers()
         ends += [part.min(), part.max()]
         yield part
+    farthest = max(map(float, ends), key=abs)
+    if abs(farthest) > LARGEST:
+        raise VolumeError(
+            f"The image holds a value of {farthest:.3g}, which no scanner gives.",
+            "Replace such values, for instance by the background value, and load it again.",
+        )
     if min(ends) == max(ends):
         raise VolumeError(
             f"The image is constant: every voxel is {ends[0]:g}.",

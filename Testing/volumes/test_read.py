@@ -273,3 +273,10 @@ def test_every_real_set_reads(data_dir):
             read_volume(image)
         if label:
             assert read_labelmap(label).array.any()
+
+
+@pytest.mark.parametrize("value", [2e38, -3e38, 1e31])
+def test_values_that_would_overflow_are_refused(tmp_path, value):
+    array = np.random.default_rng(0).random((10, 10, 10), np.float32)
+    array[3, 3, 3] = value
+    assert_refused(write(tmp_path / "a.nrrd", array), "which no scanner gives")
