@@ -6,6 +6,7 @@ from pathlib import Path
 
 from HiDiffRefineLib.cli.outputs import write_json
 from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.cli.report import warn
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.inference.checks import MODES
 from HiDiffRefineLib.volumes.new_files import check_writable
@@ -125,7 +126,7 @@ def run(options) -> None:
         result = {"bundle": options.bundle, "cases": [title(Path(file)) for file in files]}
     else:
         with progress_bar() as progress:
-            result = evaluate(pipeline, options.data, options.cases, options.steps, progress)
+            result = evaluate(pipeline, options.data, options.cases, options.steps, progress, warn)
         print(format_table(result))
     if options.hints:
         with progress_bar() as progress:

@@ -16,7 +16,7 @@ from HiDiffRefineLib.cli import (
     segment,
     train,
 )
-from HiDiffRefineLib.errors import HiDiffRefineError
+from HiDiffRefineLib.errors import MAKE_ROOM, MEMORY_FULL, HiDiffRefineError, is_memory_full
 
 COMMANDS = (bundles, segment, refine, export_dicom, import_dicom, evaluate, calibrate, train)
 
@@ -44,13 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
     except HiDiffRefineError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    except (MemoryError, RuntimeError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Such as head, which has enough. Python's own last words would go there too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        if not is_memory_full(error):
+            raise
+        print(f"Error: {MEMORY_FULL} {MAKE_ROOM}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # Such as head, which has enough. Python's own last words would go there too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     return 0
 
 

@@ -23,6 +23,7 @@ def evaluate(
     names: Sequence[str] = (),
     steps: int | None = None,
     progress: Callable[[float, str], None] = lambda share, what: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict:
     """Figures of all rows over the cases of a folder.
 
@@ -30,6 +31,7 @@ def evaluate(
         folder: holds images/ and labels/ with the same file names.
         names: only these cases (file names without extension).
         steps: reverse steps of the row "refiner"; None for the refiner's default.
+        notify: told of a GPU that is full.
 
     Returns:
         the JSON of `build_result`.
@@ -45,7 +47,10 @@ def evaluate(
         progress(n / len(files), file)
         volume, truth = read_case(folder, file)
         whole = partial(whole_probability, shape_kji=truth.shape)
-        for row, (maps, means, seconds) in answers(pipeline, pipeline.scan(volume), steps).items():
+        found = pipeline.where_there_is_room(
+            lambda one, volume=volume: answers(one, one.scan(volume), steps), notify
+        )
+        for row, (maps, means, seconds) in found.items():
             figures = case_row(
                 compose(maps, truth.shape),
                 partial(whole, means or maps),

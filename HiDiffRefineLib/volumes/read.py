@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import SimpleITK as sitk
 
-from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.errors import VolumeError, is_memory_full
 from HiDiffRefineLib.volumes.checks import (
     check_grid,
     check_intensities,
@@ -108,7 +108,7 @@ def read_probabilities(path: str | os.PathLike) -> list[Volume]:
             try:
                 image = sitk.ReadImage(str(path), sitk.sitkFloat32)
             except RuntimeError as error:
-                raise _damaged() from error
+                raise _unreadable(error) from error
         direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:3, :3]
         affine = affine_from_itk(image.GetOrigin()[:3], image.GetSpacing()[:3], direction)
         array = sitk.GetArrayViewFromImage(image)
@@ -190,7 +190,7 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
         reader.ReadImageInformation()
     except RuntimeError as error:
         # ITK's NIfTI reader refuses sheared and singular axes by itself.
-        raise (sheared() if "orthonormal" in str(error) else _damaged()) from error
+        raise (sheared() if "orthonormal" in str(error) else _unreadable(error)) from error
 
     # Checked before the voxels are read: ITK mends some of it in silence (negative spacing).
     size, unit = reader.GetSize(), unit_mm(path, reader)
@@ -204,7 +204,7 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
     try:
         array = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
-        raise _damaged() from error
+        raise _unreadable(error) from error
     affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
     affine[:3] *= unit
     return array.reshape(size[2::-1]), affine  # drops further axes, of length 1
@@ -240,6 +240,11 @@ def check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
         raise _damaged() from error
     if left:
         raise _damaged()
+
+
+def _unreadable(error: RuntimeError) -> Exception:
+    """What ITK's refusal to read means."""
+    return MemoryError(str(error)) if is_memory_full(error) else _damaged()
 
 
 def _damaged() -> VolumeError:

@@ -280,3 +280,14 @@ def test_values_that_would_overflow_are_refused(tmp_path, value):
     array = np.random.default_rng(0).random((10, 10, 10), np.float32)
     array[3, 3, 3] = value
     assert_refused(write(tmp_path / "a.nrrd", array), "which no scanner gives")
+
+
+def test_a_full_memory_is_no_damage(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.nrrd")
+
+    def full(_):
+        raise RuntimeError("itk::ERROR: ImageFileReader: Failed to allocate memory for image.")
+
+    monkeypatch.setattr(sitk.ImageFileReader, "Execute", full)
+    with pytest.raises(MemoryError):
+        read_volume(path)
