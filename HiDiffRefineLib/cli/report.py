@@ -12,13 +12,16 @@ from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe, hint_voxels
 from HiDiffRefineLib.inference.intensity import is_8_bit_display
 from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.volumes.checks import likeness_to_labels
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.volume import Volume
 from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel, volume_table, volume_text
 
 
 def warn_about_image(volume: Volume, bundle: Bundle) -> None:
-    """Says on stderr where a CT is taken for an 8-bit display, by the bundle's intensity rule."""
+    """Says on stderr where an image may be a segmentation, or a CT is taken for an 8-bit display."""
+    if likeness_to_labels(volume.array):
+        warn(f"{volume.name} holds few values in large regions: is it an image, and not a segmentation?")
     rule = bundle.settings["intensity"]
     if is_8_bit_display(volume.array, rule):
         window = f"{rule['low']:g}…{rule['high']:g} HU"

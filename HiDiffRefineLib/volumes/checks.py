@@ -9,8 +9,12 @@ from HiDiffRefineLib.geometry.boxes import slabs, whole_box
 
 # From micro-CT to the thickest slices.
 SPACING_RANGE_MM = (0.001, 50.0)
-# Real images hold about a hundred different values or more, a segmentation hardly this many labels.
-FEWEST_VALUES = 64
+# Hardly a segmentation has more labels.
+MOST_LABELS = 255
+# See `likeness_to_labels`.
+PERHAPS_LABELS, SURELY_LABELS = 1, 2
+FEW_LABELS = 16
+FEW_LABELS_EQUAL, MANY_LABELS_EQUAL, IMAGE_EQUAL = 0.94, 0.8, 0.75
 # 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.
 ORTHONORMAL_TOLERANCE = 1e-3
 # Differences of such values still fit into 32 bits.
@@ -108,10 +112,34 @@ def checking_intensities(array: np.ndarray) -> Iterator[np.ndarray]:
             f"The image is constant: every voxel is {ends[0]:g}.",
             "Check that the right file was chosen and that its export succeeded.",
         )
+    if likeness_to_labels(array) == SURELY_LABELS:
+        raise segmentation()
+
+
+def likeness_to_labels(array: np.ndarray) -> int:
+    """Whether an array (k, j, i) is a segmentation: `SURELY_LABELS`, `PERHAPS_LABELS`, or 0 for an image.
+
+    A segmentation holds few values, all whole numbers, in regions: two neighbours within structures have the
+    same one. Of images with coarse grey values, as some converters leave them, neighbours differ. Measured on
+    six data sets, 86 to 100 % of the neighbours are equal in segmentations, and in
+    images less than 72 % with 20 grey values, 93 % with 8.
+    """
     # Some hundred thousand voxels tell as much as all; fewer than a thousand may hold few values by chance.
     step = int(np.ceil(np.cbrt(array.size / 3e5)))
-    if array.size > 1000 and len(np.unique(array[::step, ::step, ::step])) <= FEWEST_VALUES:
-        raise segmentation()
+    values, counts = np.unique(array[::step, ::step, ::step], return_counts=True)
+    if array.size <= 1000 or len(values) > MOST_LABELS + 1:
+        return 0
+    background, slices = values[counts.argmax()], array[:: int(np.ceil(array.size / 3e6))]
+    pairs = equal = 0
+    for first, second in ((slices[:, 1:], slices[:, :-1]), (slices[..., 1:], slices[..., :-1])):
+        inside = (first != background) & (second != background)
+        pairs += np.count_nonzero(inside)
+        equal += np.count_nonzero(inside & (first == second))
+    share = equal / max(pairs, 1)
+    whole = (values == np.floor(values)).all()
+    if whole and share > (FEW_LABELS_EQUAL if len(values) < FEW_LABELS else MANY_LABELS_EQUAL):
+        return SURELY_LABELS
+    return PERHAPS_LABELS if share > IMAGE_EQUAL else 0
 
 
 def not_numbers() -> VolumeError:

@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from HiDiffRefineLib.volumes.checks import (
     check_grid,
     check_intensities,
     check_labels,
+    likeness_to_labels,
     not_numbers,
     segmentation,
     sheared,
@@ -29,6 +31,8 @@ from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.volume import Volume
 
 _NIFTI = (".nii.gz", ".nii")
+# In the name of a file that may be a segmentation.
+_SAYS_LABELS = re.compile(r"(?<![a-z])(?:seg|segmentation|labels?|labelmap|mask)(?![a-z])", re.IGNORECASE)
 EXTENSIONS = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -50,6 +54,8 @@ def read_volume(path: str | os.PathLike) -> Volume:
             raise segmentation()
         volume = _read(path)
         check_intensities(volume.array)
+        if _SAYS_LABELS.search(path.name) and likeness_to_labels(volume.array):
+            raise segmentation()
     return volume
 
 

@@ -60,3 +60,11 @@ def test_small_and_cut_organs_in_the_table(capsys):
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert lines[1][-1].strip() == "2 mm³" and lines[2][-1].strip() == "at least 0.5"
     assert lines[3] == ["At least: cut by the image's border."]
+
+
+def test_what_may_be_a_segmentation_is_said_in_one_line(capsys):
+    array = np.zeros((20, 20, 20), np.float32)
+    array[5:15, 5:15, 5:15] = 0.5
+    warn_about_image(Volume(array, np.eye(4), "head"), load_bundle("refiner"))
+    error = capsys.readouterr().err
+    assert error.startswith("Warning: head holds few values") and error.count("\n") == 1
