@@ -11,6 +11,8 @@ from HiDiffRefineLib.geometry.boxes import slabs, whole_box
 SPACING_RANGE_MM = (0.001, 50.0)
 # Hardly a segmentation has more labels.
 MOST_LABELS = 255
+# How far from a whole number a label may be that was stored scaled.
+LABEL_OFF = 0.25
 # See `likeness_to_labels`.
 PERHAPS_LABELS, SURELY_LABELS = 1, 2
 FEW_LABELS = 16
@@ -155,15 +157,44 @@ def segmentation() -> VolumeError:
     return VolumeError("This is a segmentation, not an image.", "Choose the image that it was made of.")
 
 
-def check_labels(array: np.ndarray) -> None:
-    """Refuses a labelmap whose values are not whole numbers from 0 to 65535.
+def damaged() -> VolumeError:
+    """The refusal of a file that can't be read."""
+    return VolumeError(
+        "The file is damaged, incomplete, or not of the kind that its name says.",
+        "Copy or export it again from its source.",
+    )
+
+
+def whole_labels(array: np.ndarray) -> np.ndarray:
+    """Labels of any type as the smallest unsigned integers that hold them.
+
+    Some programs store labels scaled, so that they come back as 2.9998 or 4.2: values that lie near whole
+    numbers, each by itself, are these.
 
     Raises:
-        VolumeError: as said.
+        VolumeError: other values than whole numbers from 0 to 65535.
     """
     # NaN fails each comparison, so it is refused as well.
-    if not ((array >= 0) & (array <= 65535) & (array == np.floor(array))).all():
-        raise VolumeError(
-            "The file is no labelmap: it holds values that are not whole numbers from 0 to 65535.",
-            "Choose the segmentation instead of the image.",
-        )
+    if not np.issubdtype(array.dtype, np.integer) and not (array == np.floor(array)).all():
+        array = _rounded(array)
+    if array.min() < 0 or array.max() > 65535:
+        raise no_labelmap()
+    return array.astype(np.min_scalar_type(int(array.max())))
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    step = int(np.ceil(np.cbrt(array.size / 3e5)))
+    if len(np.unique(array[::step, ::step, ::step])) <= MOST_LABELS + 1:  # else no labels: spares the sorting
+        values = np.unique(array)
+        labels = np.rint(values)
+        if (np.abs(values - labels) < LABEL_OFF).all() and len(np.unique(labels)) == len(values):
+            return np.rint(array)
+    raise no_labelmap()
+
+
+def no_labelmap() -> VolumeError:
+    """The refusal of an image where a labelmap is asked for."""
+    return VolumeError(
+        "The file is no labelmap: it holds values that are not whole numbers from 0 to 65535.",
+        "Choose the segmentation instead of the image, and no map of probabilities.",
+    )

@@ -16,6 +16,7 @@ from HiDiffRefineLib.errors import VolumeError
 # ITK and DICOM count millimetres to the patient's left and posterior, we to the right and anterior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+_PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 _lock = threading.Lock()
 # Of ITK, up to an empty line, and of nifti_clib.
 _WARNINGS = re.compile(rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?)", re.MULTILINE)
@@ -57,9 +58,9 @@ def check_letters(path: Path) -> None:
 def native_calls() -> Iterator[None]:
     """Around whatever has ITK read or write a file: numbers with a decimal point, and no messages of its own.
 
-    Both belong to the whole process, hence the lock.
+    All this belongs to the whole process, hence the lock.
     """
-    with _lock, _decimal_points(), _messages_dropped():
+    with _lock, _decimal_points(), _small_shear_allowed(), _messages_dropped():
         yield
 
 
@@ -75,6 +76,19 @@ def _decimal_points() -> Iterator[None]:
         yield
     finally:
         locale.setlocale(locale.LC_NUMERIC, before)
+
+
+@contextmanager
+def _small_shear_allowed() -> Iterator[None]:
+    """Has ITK read NIfTI files whose rounded axes are not quite at right angles; `read` says how far off."""
+    before = os.environ.get(_PERMISSIVE)
+    os.environ[_PERMISSIVE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_PERMISSIVE)
+        if before is not None:
+            os.environ[_PERMISSIVE] = before
 
 
 @contextmanager

@@ -16,17 +16,20 @@ import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError, is_memory_full
 from HiDiffRefineLib.volumes.checks import (
+    check_direction,
     check_grid,
     check_intensities,
-    check_labels,
+    damaged,
     likeness_to_labels,
     not_numbers,
     segmentation,
     sheared,
+    whole_labels,
 )
 from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_calls
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
-from HiDiffRefineLib.volumes.seg_nrrd import labels_in
+from HiDiffRefineLib.volumes.nifti2 import as_nifti1
+from HiDiffRefineLib.volumes.seg_nrrd import flattened, labels_in, layers_in, legible
 from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -60,7 +63,12 @@ def read_volume(path: str | os.PathLike) -> Volume:
 
 
 def read_labelmap(path: str | os.PathLike) -> Volume:
-    """Reads a labelmap, single-layer .seg.nrrd included; an empty one (all 0) is fine.
+    """The labelmap of `read_segmentation`."""
+    return read_segmentation(path)[0]
+
+
+def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
+    """Reads a labelmap, .seg.nrrd included, and what its values mean; an empty one (all 0) is fine.
 
     It may be one voxel thin: 3D Slicer saves a segmentation cropped, a scribble to its slice.
 
@@ -68,34 +76,31 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
         path: as for `read_volume`.
 
     Returns:
-        The labelmap, array (k, j, i) of the smallest unsigned integer type that holds its values.
+        the labelmap, array (k, j, i) of the smallest unsigned integer type that holds its values, and a label
+        for each segment that a .seg.nrrd lists (the empty ones too) and for each further value. Segments of
+        several layers get values of their own.
 
     Raises:
-        VolumeError: as for `read_volume`, or the values are not whole numbers from 0 to 65535.
+        VolumeError: as for `read_volume`; the values are not whole numbers from 0 to 65535; or segments of a
+            .seg.nrrd overlap.
     """
     path = Path(path).absolute()
+    labels, layers = [], []
     with named(path):
-        volume = _read(path, thinnest=1)
-        check_labels(volume.array)
-    return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
-
-
-def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
-    """A labelmap as from `read_labelmap`, and what its values mean.
-
-    Returns:
-        the labelmap, and a label for each segment that a .seg.nrrd lists (the empty ones too) and for each
-        further value.
-    """
-    volume = read_labelmap(path)
-    labels = []
-    if str(path).lower().endswith(".seg.nrrd"):
-        with native_calls():
-            reader = opened(Path(path).absolute())
-            reader.ReadImageInformation()
-        labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
-    unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
-    return volume, [*labels, *map(nameless_label, sorted(unlisted))]
+        in_slicers_form = path.name.lower().endswith(".seg.nrrd")
+        volume = _read(path, thinnest=1, layered=in_slicers_form)
+        if in_slicers_form:
+            with native_calls():
+                reader = opened(path)
+                reader.ReadImageInformation()
+            fields = {key: legible(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys()}
+            labels, layers = labels_in(fields), layers_in(fields)
+        array = volume.array
+        if array.ndim == 4:
+            array, labels = flattened(array, labels, layers)
+        array = whole_labels(array)
+    unlisted = set(np.unique(array).tolist()) - {0} - {label.value for label in labels}
+    return volume.like(array), [*labels, *map(nameless_label, sorted(unlisted))]
 
 
 def read_probabilities(path: str | os.PathLike) -> list[Volume]:
@@ -147,15 +152,15 @@ def title(path: Path) -> str:
     return name
 
 
-def _read(path: Path, thinnest: int = 2) -> Volume:
+def _read(path: Path, thinnest: int = 2, layered: bool = False) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
     if path.is_dir() or not path.name.lower().endswith(EXTENSIONS):
         raise unknown()
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     check_letters(path)
-    with _in_small_letters(path) as file, native_calls():
-        return Volume(*_read_file(file, thinnest), title(path))
+    with _in_small_letters(path) as named_so, as_nifti1(named_so) as file, native_calls():
+        return Volume(*_read_file(file, thinnest, layered), title(path))
 
 
 def unknown() -> VolumeError:
@@ -190,7 +195,7 @@ def opened(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np.ndarray]:
     reader = opened(path)
     try:
         reader.ReadImageInformation()
@@ -202,7 +207,7 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
     size, unit = reader.GetSize(), unit_mm(path, reader)
     axes = min(reader.GetDimension(), 3)
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:axes, :axes]
-    _check_pixel_type(reader)
+    _check_pixel_type(reader, layered)
     check_grid(size, [unit * step for step in reader.GetSpacing()], direction, thinnest)
     if path.name.lower().endswith(_NIFTI):
         check_nifti_voxels(path, reader)
@@ -211,15 +216,42 @@ def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
         array = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
         raise _unreadable(error) from error
-    affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
+    if reader.HasMetaDataKey("ITK_sform_corrected"):
+        affine = _straightened(reader)
+    else:
+        affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
     affine[:3] *= unit
-    return array.reshape(size[2::-1]), affine  # drops further axes, of length 1
+    components = reader.GetNumberOfComponents()
+    # Drops further axes, of length 1.
+    return array.reshape(*size[2::-1], *([components] if components > 1 else [])), affine
 
 
-def _check_pixel_type(reader: sitk.ImageFileReader) -> None:
+def _straightened(reader: sitk.ImageFileReader) -> np.ndarray:
+    """The affine of a NIfTI file whose axes are not quite at right angles, by its sform.
+
+    ITK turns such axes too, but some by more than they are off. Here all are turned as little as can be,
+    about the middle of the volume.
+
+    Raises:
+        VolumeError: they are further off than rounding explains.
+    """
+    stored = np.eye(4)
+    stored[:3] = [[float(x) for x in reader.GetMetaData(f"srow_{axis}").split()] for axis in "xyz"]
+    lengths = np.linalg.norm(stored[:3, :3], axis=0)
+    direction = stored[:3, :3] / np.where(lengths > 0, lengths, 1)
+    check_direction(direction)
+    left, _, right = np.linalg.svd(direction)
+    affine, middle = stored.copy(), (np.array(reader.GetSize()[:3]) - 1) / 2
+    affine[:3, :3] = left @ right * lengths
+    affine[:3, 3] += (stored[:3, :3] - affine[:3, :3]) @ middle
+    affine[:3] *= reader.GetSpacing()[0] / lengths[0]  # the file may count in micrometres
+    return affine
+
+
+def _check_pixel_type(reader: sitk.ImageFileReader, layered: bool) -> None:
     if reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise VolumeError("The image is complex-valued.", "Export its magnitude and load that.")
-    if reader.GetNumberOfComponents() > 1:
+    if reader.GetNumberOfComponents() > 1 and not layered:
         raise VolumeError(
             f"The file holds {reader.GetNumberOfComponents()} values per voxel"
             " (a colour image, vectors, or overlapping segments).",
@@ -243,18 +275,11 @@ def check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
             while file.read(1 << 20):  # gzip verifies its checksum at the end
                 pass
     except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise _damaged() from error
+        raise damaged() from error
     if left:
-        raise _damaged()
+        raise damaged()
 
 
 def _unreadable(error: RuntimeError) -> Exception:
     """What ITK's refusal to read means."""
-    return MemoryError(str(error)) if is_memory_full(error) else _damaged()
-
-
-def _damaged() -> VolumeError:
-    return VolumeError(
-        "The file is damaged, incomplete, or not of the kind that its name says.",
-        "Copy or export it again from its source.",
-    )
+    return MemoryError(str(error)) if is_memory_full(error) else damaged()

@@ -4,9 +4,11 @@ Format: https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmenta
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.labels import TISSUE, Code, Label
 
 # The lists that Slicer's terminology selector opens; the codes themselves stand in the entry.
@@ -71,6 +73,63 @@ def labels_in(fields: Mapping[str, str]) -> list[Label]:
             )
         )
     return labels
+
+
+def layers_in(fields: Mapping[str, str]) -> list[int]:
+    """The layer of each of `labels_in`; 0 where the header does not say it."""
+    layers: list[int] = []
+    while any(key.startswith(f"Segment{len(layers)}_") for key in fields):
+        text = fields.get(f"Segment{len(layers)}_Layer", "")
+        layers.append(int(text) if text.isdecimal() else 0)
+    return layers
+
+
+def flattened(
+    array: np.ndarray, labels: Sequence[Label], layers: Sequence[int]
+) -> tuple[np.ndarray, list[Label]]:
+    """One labelmap of segments that lie in several layers without overlap.
+
+    Args:
+        array: (k, j, i, layers).
+        labels: the segments; those of different layers may have equal values.
+        layers: of each segment.
+
+    Returns:
+        labelmap (k, j, i), and the labels with values of their own in it.
+
+    Raises:
+        VolumeError: two segments overlap, or a layer holds what the header does not list.
+    """
+    result, renamed, taken = np.zeros(array.shape[:3], np.uint16), [], set()
+    for label, layer in zip(labels, layers, strict=True):
+        value = label.value
+        while value in taken:
+            value += 1
+        taken.add(value)
+        mask = array[..., min(layer, array.shape[3] - 1)] == label.value
+        if label.value and result[mask].any():
+            other = next(one for one in renamed if one.value == result[mask].max())
+            raise VolumeError(
+                f"The segments '{other.name}' and '{label.name}' overlap, which one labelmap can't hold.",
+                "Export one of them at a time, or as one labelmap.",
+            )
+        result[mask] = value
+        renamed.append(replace(label, value=value))
+    if np.count_nonzero(array.any(-1)) != np.count_nonzero(result):
+        raise VolumeError(
+            "The file holds several values per voxel, and its header does not say what they mean.",
+            "Export the segmentation as one labelmap.",
+        )
+    return result, renamed
+
+
+def legible(text: str | bytes) -> str:
+    """Text of a header or of VTK whose bytes are no UTF-8: older programs wrote them in Latin-1."""
+    content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def tags_of(label: Label) -> str:

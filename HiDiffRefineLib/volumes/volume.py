@@ -45,7 +45,7 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     Of an empty one it saves a single voxel of no meaning. Other programs flip axes or swap them.
 
     Returns:
-        labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where that reaches out.
+        labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where labels lie outside.
     """
     result = np.zeros(volume.array.shape, mask.array.dtype)
     if mask.array.size == 1 and not mask.array.any():
@@ -55,7 +55,12 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
         return None
     array, first = found
     last = first + array.shape
-    if (first < 0).any() or (last > volume.array.shape).any():
+    low, high = np.maximum(first, 0), np.minimum(last, volume.array.shape)
+    inside = array[
+        tuple(slice(*side) for side in zip(low - first, np.maximum(high, low) - first, strict=True))
+    ]
+    if np.count_nonzero(inside) != np.count_nonzero(array):
         return None
-    result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = array
+    if inside.size:
+        result[tuple(slice(*side) for side in zip(low, high, strict=True))] = inside
     return result

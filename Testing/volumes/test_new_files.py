@@ -29,7 +29,9 @@ def probabilities(path):
 
 
 def table(path):
-    write_volume_table(path, [{"value": n, "segment": "a", "voxels": 1, "ml": 1.0} for n in range(999)])
+    write_volume_table(
+        path, [{"value": n, "segment": "a", "voxels": 1, "ml": 1.0, "cut": False} for n in range(999)]
+    )
 
 
 def figures(path):
