@@ -32,11 +32,6 @@ class Volume:
         """Another array (k, j, i) on this volume's grid."""
         return Volume(array, self.ijk_to_ras, name or self.name)
 
-    def same_grid(self, other: "Volume") -> bool:
-        """Whether another volume has the same voxels in the same places, but for rounding (1e-3 mm)."""
-        same_shape = self.array.shape == other.array.shape
-        return same_shape and np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=1e-3)
-
 
 def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     """A mask on the grid of a volume, where its voxels are voxels of it; None where they are not.
