@@ -112,7 +112,7 @@ def run(options) -> None:
     made = made_here(bundle=pipeline.bundle.name, seed=SEED, steps=steps, hints=len(hints))
     labels = [tagged(one, made) if one is label else one for one in labels]
     with new_files(options.output, options.volumes) as (mask_file, table_file):
-        write_segmentation(mask_file, corrected, volume.ijk_to_ras, labels)
+        write_segmentation(mask_file, corrected, volume.ijk_to_ras, labels, forms=volume.forms)
         if table_file:
             write_volume_table(table_file, volume_table(corrected, volume.ijk_to_ras, labels))
     print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)

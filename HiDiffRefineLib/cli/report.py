@@ -14,12 +14,15 @@ from HiDiffRefineLib.inference.intensity import is_8_bit_display
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.checks import likeness_to_labels
 from HiDiffRefineLib.volumes.labels import Label
+from HiDiffRefineLib.volumes.nifti_forms import difference
 from HiDiffRefineLib.volumes.volume import Volume
 from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel, volume_table, volume_text
 
 
 def warn_about_image(volume: Volume, bundle: Bundle) -> None:
-    """Says on stderr where an image may be a segmentation, or a CT is taken for an 8-bit display."""
+    """Says on stderr what is odd about an image: its header's places, few values, a CT in 0…255."""
+    if volume.forms and (apart := difference(volume.forms, volume.ijk_to_ras, volume.array.shape)):
+        warn(f"{volume.name}: {apart}")
     if likeness_to_labels(volume.array):
         warn(f"{volume.name} holds few values in large regions: is it an image, and not a segmentation?")
     rule = bundle.settings["intensity"]

@@ -135,7 +135,7 @@ def run(options) -> None:
     table = volumes_at(labelmap, volume.ijk_to_ras, labels, options.roi)
     files = (options.output, options.probabilities, options.volumes)
     with new_files(*files) as (mask_file, maps_file, table_file):
-        write_segmentation(mask_file, labelmap, volume.ijk_to_ras, labels, maps_file, whole)
+        write_segmentation(mask_file, labelmap, volume.ijk_to_ras, labels, maps_file, whole, volume.forms)
         if table_file:
             write_volume_table(table_file, table)
     print_volumes(table)

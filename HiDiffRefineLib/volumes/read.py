@@ -29,6 +29,7 @@ from HiDiffRefineLib.volumes.checks import (
 from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_calls
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.nifti2 import as_nifti1
+from HiDiffRefineLib.volumes.nifti_forms import read_forms
 from HiDiffRefineLib.volumes.seg_nrrd import flattened, labels_in, layers_in, legible
 from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.volume import Volume
@@ -160,7 +161,9 @@ def _read(path: Path, thinnest: int = 2, layered: bool = False) -> Volume:
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     check_letters(path)
     with _in_small_letters(path) as named_so, as_nifti1(named_so) as file, native_calls():
-        return Volume(*_read_file(file, thinnest, layered), title(path))
+        array, ijk_to_ras = _read_file(file, thinnest, layered)
+        forms = read_forms(file) if file.name.lower().endswith(_NIFTI) else None
+        return Volume(array, ijk_to_ras, title(path), forms=forms)
 
 
 def unknown() -> VolumeError:
@@ -216,14 +219,24 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
         array = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
         raise _unreadable(error) from error
-    if reader.HasMetaDataKey("ITK_sform_corrected"):
-        affine = _straightened(reader)
-    else:
-        affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
+    affine = placed(reader)
     affine[:3] *= unit
     components = reader.GetNumberOfComponents()
     # Drops further axes, of length 1.
     return array.reshape(*size[2::-1], *([components] if components > 1 else [])), affine
+
+
+def placed(reader: sitk.ImageFileReader) -> np.ndarray:
+    """The 4×4 from (i, j, k, 1) to RAS of a file whose header was read, in the file's unit.
+
+    Raises:
+        VolumeError: axes that are not at right angles.
+    """
+    corrected = "ITK_sform_corrected"
+    if reader.HasMetaDataKey(corrected) and reader.GetMetaData(corrected) == "YES":
+        return _straightened(reader)
+    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3]
+    return affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
 
 
 def _straightened(reader: sitk.ImageFileReader) -> np.ndarray:

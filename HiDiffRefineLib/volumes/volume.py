@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from HiDiffRefineLib.geometry.lattice import laid
+from HiDiffRefineLib.volumes.nifti_forms import NiftiForms
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,14 @@ class Volume:
         ijk_to_ras: 4×4 float64, from (i, j, k, 1) in voxels to RAS millimetres (voxel centres).
         name: shown to the user; no path.
         modality: DICOM's code, for instance CT or MR; empty where the file does not say.
+        forms: both places in the header of a NIfTI file, which files made of it keep.
     """
 
     array: np.ndarray
     ijk_to_ras: np.ndarray
     name: str = ""
     modality: str = ""
+    forms: NiftiForms | None = None
 
     @property
     def spacing_kji(self) -> np.ndarray:

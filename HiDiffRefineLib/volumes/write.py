@@ -10,10 +10,11 @@ import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.checks import check_grid
-from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, itk_from_affine, native_calls
+from HiDiffRefineLib.volumes.itk import check_letters, itk_from_affine, native_calls
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.new_files import check_writable, new_files
-from HiDiffRefineLib.volumes.read import check_nifti_voxels, opened, title
+from HiDiffRefineLib.volumes.nifti_forms import NiftiForms, write_forms
+from HiDiffRefineLib.volumes.read import check_nifti_voxels, opened, placed, title
 from HiDiffRefineLib.volumes.seg_nrrd import header_fields
 
 SEGMENTATION_EXTENSIONS = (".seg.nrrd", ".nii.gz", ".nii")
@@ -27,6 +28,7 @@ def write_segmentation(
     labels: Sequence[Label],
     probabilities: str | os.PathLike | None = None,
     maps: Sequence[np.ndarray] = (),
+    forms: NiftiForms | None = None,
 ) -> None:
     """Writes a labelmap as a 3D Slicer segmentation (.seg.nrrd) or as a plain labelmap (.nii.gz, .nii).
 
@@ -37,6 +39,7 @@ def write_segmentation(
         labels: what the values mean. An empty segment is listed as well. Only .seg.nrrd stores them.
         probabilities: a file with one of `PROBABILITY_EXTENSIONS` for `maps`; both are written or none.
         maps: float32 arrays (k, j, i), one a label; their order becomes the fourth axis of a 4-D NIfTI file.
+        forms: of the image that the labelmap lies on; what is written as NIfTI keeps both places.
 
     Raises:
         VolumeError: unknown extension, a value that no label names, or an impossible grid.
@@ -56,9 +59,9 @@ def write_segmentation(
     labelmap = labelmap.astype(np.min_scalar_type(max((label.value for label in labels), default=0)))
     fields = header_fields(labelmap, labels) if path.name.lower().endswith(".seg.nrrd") else {}
     with new_files(path, probabilities) as (mask_file, maps_file):
-        _write(mask_file, [labelmap], ijk_to_ras, fields)
+        _write(mask_file, [labelmap], ijk_to_ras, fields, forms)
         if maps_file:
-            _write(maps_file, maps, ijk_to_ras, {})
+            _write(maps_file, maps, ijk_to_ras, {}, forms)
 
 
 def check_destination(path: str | os.PathLike, extensions: tuple[str, ...]) -> None:
@@ -77,7 +80,13 @@ def check_destination(path: str | os.PathLike, extensions: tuple[str, ...]) -> N
     check_writable(path)
 
 
-def _write(path: Path, arrays: Sequence[np.ndarray], ijk_to_ras: np.ndarray, fields: dict[str, str]) -> None:
+def _write(
+    path: Path,
+    arrays: Sequence[np.ndarray],
+    ijk_to_ras: np.ndarray,
+    fields: dict[str, str],
+    forms: NiftiForms | None,
+) -> None:
     """Writes arrays (k, j, i) as one image, several as one of four dimensions, and reads it back.
 
     ITK leaves a torn NIfTI file on a full disk, and says nothing.
@@ -93,6 +102,8 @@ def _write(path: Path, arrays: Sequence[np.ndarray], ijk_to_ras: np.ndarray, fie
         with native_calls():
             sitk.WriteImage(image, str(file), useCompression=True)
         del image  # maps of a whole CT are large
+        if forms and not fields:
+            write_forms(file, forms)
         _check_written(file, arrays, ijk_to_ras, fields)
     except (RuntimeError, VolumeError) as error:
         raise OSError(errno.EIO, "read back, it is not the same") from error
@@ -113,9 +124,7 @@ def _check_written(
     found = found.reshape(-1, *found.shape[-3:])
     same = len(found) == len(arrays) and all(map(np.array_equal, found, arrays))
     same = same and all(reader.HasMetaDataKey(k) and reader.GetMetaData(k) == v for k, v in fields.items())
-    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:3, :3]
-    placed = affine_from_itk(image.GetOrigin()[:3], image.GetSpacing()[:3], direction)
-    if not same or _farthest(placed, ijk_to_ras, arrays[0].shape) > _near(ijk_to_ras):
+    if not same or _farthest(placed(reader), ijk_to_ras, arrays[0].shape) > _near(ijk_to_ras):
         raise VolumeError("Read back, the file is not the same.")
 
 
