@@ -64,6 +64,9 @@ def add_to(commands) -> None:
         "--segment", metavar="NAME", help="name or value of the segment to correct, where MASK has several"
     )
     parser.add_argument(
+        "--new-segment", action="store_true", help="begin a further segment, called as --segment says"
+    )
+    parser.add_argument(
         "--volumes", type=Path, metavar="FILE.csv", help="also write a table of all segments' millilitres"
     )
     parser.add_argument("--steps", type=int, help="reverse steps of an edit (default: the refiner's)")
@@ -99,7 +102,7 @@ def run(options) -> None:
     pipeline.check_modality(volume)
     warn_about_image(volume, pipeline.bundle)
     mask, labels = read_mask(options.mask, volume)
-    label, labels = choose_label(labels, options.segment, options.mask.name)
+    label, labels = choose_label(labels, options.segment, options.mask.name, options.new_segment)
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     signs = Signs(options.positive, options.negative)
     hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, label.id)]
@@ -137,31 +140,56 @@ def read_mask(path: Path, volume: Volume) -> tuple[np.ndarray, list[Label]]:
             "Resample it onto the image's grid; in 3D Slicer, export the segmentation as a labelmap with the"
             " image as its reference volume.",
         )
+    return labelmap, unlike_names(labels)
+
+
+def unlike_names(labels: Sequence[Label]) -> list[Label]:
+    """The same labels, no two of one name: equal ones get their values added, which is told on stderr."""
     names = Counter(label.name for label in labels)
-    unlike = [
-        replace(label, name=f"{label.name} ({label.value})") if names[label.name] > 1 else label
-        for label in labels
-    ]
-    return labelmap, unlike
+    taken, result = {name for name, count in names.items() if count == 1}, []
+    for label in labels:
+        name = label.name
+        if names[name] > 1:
+            name = f"{name} ({label.value})"
+            while name in taken:
+                name += "'"
+            warn(
+                f"Several segments are called '{label.name}'. The one of value {label.value} is '{name}' now."
+            )
+            taken.add(name)
+        result.append(replace(label, name=name))
+    return result
 
 
-def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tuple[Label, Sequence[Label]]:
+def choose_label(
+    labels: Sequence[Label], wanted: str | None, mask: str, new: bool = False
+) -> tuple[Label, Sequence[Label]]:
     """The label that the hints concern, and all labels of the result.
 
     Args:
         labels: of the mask; none where it is empty and names nothing.
         wanted: a name or a value; None where there is no choice.
         mask: its file's name, for the message.
+        new: begin a further one of that name.
 
     Raises:
-        ConfigError: no such label, or several and none chosen.
+        ConfigError: no such label, or several and none chosen; a new one without a name of its own.
     """
+    found = [label for label in labels if wanted in (None, label.name)]
+    found = found or [label for label in labels if wanted == str(label.value)]
+    if new:
+        if wanted is None or found:
+            raise ConfigError(
+                f"A new segment of {mask} needs a name that no other has.", "Give it with --segment NAME."
+            )
+        label = replace(
+            nameless_label(max(label.value for label in labels) + 1 if labels else 1), name=wanted
+        )
+        return label, [*labels, label]
     if not labels:
         label = nameless_label(1)
         label = label if wanted is None else replace(label, name=wanted)
         return label, [label]
-    found = [label for label in labels if wanted in (None, label.name)]
-    found = found or [label for label in labels if wanted == str(label.value)]
     if len(found) == 1:
         return found[0], labels
     names = ", ".join(f"{label.value} {label.name}" for label in labels[:MOST_NAMES])
@@ -169,7 +197,9 @@ def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tupl
         names += f" and {len(labels) - MOST_NAMES} more (is it a mask and no image?)"
     if wanted is None:
         raise ConfigError(f"{mask} has several segments.", f"Choose one with --segment: {names}.")
-    raise ConfigError(f"{mask} has no segment '{wanted}'.", f"Choose one of: {names}.")
+    raise ConfigError(
+        f"{mask} has no segment '{wanted}'.", f"Choose one of: {names}. Or begin it: --new-segment."
+    )
 
 
 def correct(

@@ -42,7 +42,7 @@ def check_grid(
     if any(n > 1 for n in size_ijk[3:]):
         raise VolumeError(
             f"The image has {len(size_ijk)} dimensions ({' × '.join(map(str, size_ijk))}).",
-            "Extract one 3-D frame or time point and load that.",
+            "Extract one 3-D frame or time point and load that; of maps of probabilities, one label's mask.",
         )
     if any(n == 0 for n in size_ijk):
         raise VolumeError("The image is empty: it has no voxels.", "Export it again from its source.")

@@ -30,7 +30,7 @@ from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_c
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.nifti2 import as_nifti1
 from HiDiffRefineLib.volumes.nifti_forms import read_forms
-from HiDiffRefineLib.volumes.seg_nrrd import flattened, labels_in, layers_in, legible
+from HiDiffRefineLib.volumes.seg_nrrd import check_values, flattened, labels_in, layers_in, legible
 from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -96,6 +96,7 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
                 reader.ReadImageInformation()
             fields = {key: legible(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys()}
             labels, layers = labels_in(fields), layers_in(fields)
+            check_values(labels, layers)
         array = volume.array
         if array.ndim == 4:
             array, labels = flattened(array, labels, layers)

@@ -76,12 +76,30 @@ def labels_in(fields: Mapping[str, str]) -> list[Label]:
 
 
 def layers_in(fields: Mapping[str, str]) -> list[int]:
-    """The layer of each of `labels_in`; 0 where the header does not say it."""
+    """The layer of each of `labels_in`; by old headers, which know none, each segment has its own."""
     layers: list[int] = []
     while any(key.startswith(f"Segment{len(layers)}_") for key in fields):
         text = fields.get(f"Segment{len(layers)}_Layer", "")
-        layers.append(int(text) if text.isdecimal() else 0)
+        layers.append(int(text) if text.isdecimal() else len(layers))
     return layers
+
+
+def check_values(labels: Sequence[Label], layers: Sequence[int]) -> None:
+    """Refuses (VolumeError) segments that nobody can tell from the background or from one another."""
+    seen: dict[tuple[int, int], str] = {}
+    for label, layer in zip(labels, layers, strict=True):
+        if label.value == 0:
+            raise VolumeError(
+                f"The segment '{label.name}' has the label value 0, which is the background's.",
+                "Save the segmentation again from 3D Slicer, or correct LabelValue in the file's header.",
+            )
+        other = seen.get((layer, label.value))
+        if other is not None:
+            raise VolumeError(
+                f"The segments '{other}' and '{label.name}' have the same label value {label.value}.",
+                "Save the segmentation again from 3D Slicer, or correct LabelValue in the file's header.",
+            )
+        seen[layer, label.value] = label.name
 
 
 def flattened(

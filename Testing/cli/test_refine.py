@@ -4,13 +4,15 @@ import errno
 import io
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from HiDiffRefineLib.cli.main import main
-from HiDiffRefineLib.volumes.labels import Code, Label
+from HiDiffRefineLib.cli.refine import unlike_names
+from HiDiffRefineLib.volumes.labels import Code, Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
 from HiDiffRefineLib.volumes.write import write_segmentation
 from Testing.volumes.full_disk import full_after
@@ -256,3 +258,36 @@ def test_the_user_tells_what_no_name_says(refine, markups, capsys):
         assert status == 0 and read_volume_labels(output)[13, 15, 10] == expected
     assert refine(hints, more=(*more, "--positive", "clicks", "--negative", "click"))[0] == 1
     assert "is called 'click'" in capsys.readouterr().err
+
+
+def test_a_further_segment_beside_others(refine, halves, markups, capsys):
+    hints = markups("positive", (3, 3, 3))
+    status, output = refine(hints, more=("--segment", "cyst", "--new-segment"))
+    assert status == 0
+    before, _ = read_segmentation(halves)
+    after, labels = read_segmentation(output)
+    assert [(label.value, label.name) for label in labels][2] == (6, "cyst") and after.array[3, 3, 3] == 6
+    for label in (LEFT, RIGHT):
+        np.testing.assert_array_equal(after.array == label.value, before.array == label.value)
+    for more in (("--segment", "left half", "--new-segment"), ("--new-segment",)):
+        assert refine(hints, more=more)[0] == 1
+        assert "needs a name that no other has" in capsys.readouterr().err
+
+
+def test_equal_names_are_told_and_never_collide(capsys):
+    labels = [replace(nameless_label(n), name=name) for n, name in enumerate(("a", "a", "a (1)", "b"), 1)]
+    assert [label.name for label in unlike_names(labels)] == ["a (1)'", "a (2)", "a (1)", "b"]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and told[0].endswith("The one of value 1 is 'a (1)'' now.")
+
+
+def test_maps_of_probabilities_are_no_mask(refine, markups, image, tmp_path, capsys):
+    source = sitk.ReadImage(str(image))
+    maps = sitk.Cast(sitk.RescaleIntensity(source, 0, 1), sitk.sitkFloat32)
+    for one, sentence in (
+        (maps, "no map of probabilities"),
+        (sitk.JoinSeries([maps, maps]), "of maps of prob"),
+    ):
+        sitk.WriteImage(one, str(tmp_path / "p.nii.gz"))
+        assert refine(markups("positive", (10, 15, 13)), mask=tmp_path / "p.nii.gz")[0] == 1
+        assert sentence in capsys.readouterr().err

@@ -174,3 +174,21 @@ def test_a_mask_larger_than_the_image_by_empty_voxels():
     far = np.eye(4)
     far[:3, 3] = 100
     assert not laid_on(volume, Volume(np.zeros((3, 3, 3), np.uint8), far)).any()
+
+
+@pytest.mark.parametrize(
+    "values, sentence",
+    [((0, 1), "'one' has the label value 0"), ((2, 2), "'one' and 'two' have the same label value 2")],
+)
+def test_values_that_tell_nothing_are_refused(tmp_path, values, sentence):
+    path = tmp_path / "a.seg.nrrd"
+    labels = [Label(n, name, (1, 2, 3), TISSUE, TISSUE) for n, name in ((4, "one"), (5, "two"))]
+    write_segmentation(path, np.zeros((3, 4, 5)), np.eye(4), labels)
+    content = path.read_bytes()
+    for n, value in enumerate(values):
+        content = content.replace(
+            f"Segment{n}_LabelValue:={4 + n}".encode(), f"Segment{n}_LabelValue:={value}".encode()
+        )
+    path.write_bytes(content)
+    with pytest.raises(VolumeError, match=sentence):
+        read_segmentation(path)
