@@ -51,7 +51,7 @@ def record_dssm(folder: str | Path, result: dict, split: str, command: str) -> N
     bundle = load_bundle(folder)
     _parted(bundle, "dssm")
     validation = {"split": split, "date": _today(), "command": command}
-    validation |= {key: value for key, value in result.items() if key != "bundle"}
+    validation |= {key: value for key, value in result.items() if key not in ("bundle", "left_out")}
     update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), "validation": validation})
     _replace(bundle, "dssm", f"{split}\n`{command}`, {_today()}.\n\n{markdown_table(result)}")
 

@@ -41,7 +41,10 @@ def as_nifti1(path: Path) -> Iterator[Path]:
         if not order or len(header) < _SIZE:
             yield path
             return
-        converted, offset = _converted(header, order)
+        try:
+            converted, offset = _converted(header, order)
+        except (struct.error, OverflowError) as error:  # a number that no header of an image has
+            raise damaged() from error
         with TemporaryDirectory() as folder:
             new = Path(folder) / "image.nii"
             try:

@@ -94,7 +94,8 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
             with native_calls():
                 reader = opened(path)
                 reader.ReadImageInformation()
-            fields = {key: legible(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys()}
+            keys = filter(str.isascii, reader.GetMetaDataKeys())  # as all that Slicer writes are
+            fields = {key: legible(reader.GetMetaData(key)) for key in keys}
             labels, layers = labels_in(fields), layers_in(fields)
             check_values(labels, layers)
         array = volume.array

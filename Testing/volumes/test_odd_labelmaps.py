@@ -99,6 +99,23 @@ def test_nifti_2_that_is_cut(tmp_path, cut):
             read_labelmap(path)
 
 
+@pytest.mark.parametrize("place, value", [(104, 1e300), (400, -1e300), (344, 2**30), (16, -(2**40))])
+def test_nifti_2_with_numbers_of_no_image(tmp_path, place, value):
+    content = bytearray(nifti2())
+    kind = "<d" if isinstance(value, float) else "<i" if place == 344 else "<q"
+    struct.pack_into(kind, content, place, value)
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(VolumeError, match="damaged"):
+        read_labelmap(tmp_path / "a.nii")
+
+
+def test_a_field_of_a_header_with_a_name_in_latin_1(tmp_path):
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, LABELS > 0, np.eye(4), [Label(1, "liver", (1, 2, 3), TISSUE, TISSUE)])
+    path.write_bytes(path.read_bytes().replace(b"Segment0_Color:", b"Segm\xe9nt0_Color:"))
+    assert [label.name for label in read_segmentation(path)[1]] == ["liver"]
+
+
 def test_nifti_2_with_an_axis_too_long(tmp_path):
     (tmp_path / "a.nii").write_bytes(nifti2(dim=(3, 40000, 7, 6, 1, 1, 1, 1)))
     with pytest.raises(VolumeError, match="axis of 40000 voxels"):
