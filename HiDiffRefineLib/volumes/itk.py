@@ -18,8 +18,11 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 _lock = threading.Lock()
-# Of ITK, up to an empty line, and of nifti_clib.
-_WARNINGS = re.compile(rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?)", re.MULTILINE)
+# Of ITK, up to an empty line; of nifti_clib; of VNL, with the matrix that it did not like.
+_WARNINGS = re.compile(
+    rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?|/\S*/vnl/.*\n(?:M = \[[^\]]*\]\n?)?)",
+    re.MULTILINE,
+)
 
 
 def affine_from_itk(origin, spacing, direction) -> np.ndarray:

@@ -68,6 +68,7 @@ def test_spacing_under_a_decimal_comma(tmp_path, decimal_comma, extension):
 def test_other_threads_keep_their_messages(capfd):
     with native_calls():
         os.write(2, b"** WARNING: of nifti_clib\nWARNING: In itkImage.cxx, line 7\nImage (0x0): odd\n\n")
+        os.write(2, b"/ITK/vnl/algo/vnl_svd.hxx: suspicious\nM = [ ...\n   nan nan\n   nan nan ]\n")
         thread = threading.Thread(target=os.write, args=(2, b"another thread's\n"))
         thread.start()
         thread.join()
