@@ -6,6 +6,8 @@ from HiDiffRefineLib.errors import VolumeError
 
 # A CT of nothing but soft tissue spans more than so many Hounsfield units.
 NARROWEST_CT = 150.0
+# Per cent of the voxels at either end that may lie anywhere.
+LEAST_SHARE = 0.2
 # The highest number of 16 bits with a sign.
 MOST_SIGNED = 32767
 
@@ -38,17 +40,21 @@ def check_hounsfield(values: np.ndarray, rule: dict) -> None:
     """Refuses (VolumeError) what is neither in Hounsfield units nor an 8-bit display of the rule's window.
 
     A constant lowest value is padding, which scanners and programs put where they saw nothing: it tells no
-    units. Without it, a CT spans air to bone, and has values below 0.
+    units. Without it, a CT spans air to bone, and a good part of it lies below 0. Some hundred thousand
+    voxels tell as much as all, and a single voxel tells nothing.
     """
-    padding, highest = values.min(), float(values.max())
-    if padding == highest:
+    step = int(np.ceil(np.cbrt(values.size / 3e5)))
+    sample = values[tuple(slice(None, None, step) for _ in values.shape)].ravel()
+    shown = sample[sample > values.min()]
+    if not shown.size:
         return
-    lowest = float(values.min(where=values > padding, initial=values.max()))
-    if highest - lowest < NARROWEST_CT:
+    lowest, most = np.percentile(shown, [LEAST_SHARE, 100 - LEAST_SHARE])
+    if most - lowest < NARROWEST_CT:
         raise VolumeError(
-            f"This CT is not in Hounsfield units: its values lie between {lowest:.4g} and {highest:.4g}.",
+            f"This CT is not in Hounsfield units: its values lie between {lowest:.3g} and {most:.3g}.",
             "Load the CT as it was before it was scaled, or its DICOM series.",
         )
+    highest = float(values.max())
     if lowest < 0 or highest <= rule["high"]:
         return
     if highest > MOST_SIGNED:

@@ -131,7 +131,7 @@ def likeness_to_labels(array: np.ndarray) -> int:
     values, counts = np.unique(array[::step, ::step, ::step], return_counts=True)
     if array.size <= 1000 or len(values) > MOST_LABELS + 1:
         return 0
-    background, slices = values[counts.argmax()], array[:: int(np.ceil(array.size / 3e6))]
+    background, slices = values[counts.argmax()], array[:: int(np.ceil(array.size / 1e6))]
     pairs = equal = 0
     for first, second in ((slices[:, 1:], slices[:, :-1]), (slices[..., 1:], slices[..., :-1])):
         inside = (first != background) & (second != background)

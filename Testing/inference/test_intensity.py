@@ -113,16 +113,27 @@ def test_a_constant_region_is_finite(rule, value):
     [
         (lambda ct: ct + 1024, "no value below 0", "subtract 1024"),
         (lambda ct: np.where(ct < -900, -2000, ct + 1024), "no value below 0", "subtract 1024"),
+        (lambda ct: np.where(ct == ct.max(), -7, ct + 1024), "no value below 0", "subtract 1024"),
         (lambda ct: np.where(ct < -900, -1, ct + 1024), "no value below 0", "subtract 1024"),
         (lambda ct: ct.astype(np.int16).astype(np.uint16), "reaches up to 65", "signed numbers"),
         (lambda ct: (ct + 1024) / 4096, "between .* and 0.4", "before it was scaled"),
-        (lambda ct: (ct + 1024) / 2048 - 1, "between -0.9.* and -0.1", "before it was scaled"),
+        (lambda ct: (ct + 1024) / 2048 - 1, "between -1 and -0.1", "before it was scaled"),
         (lambda ct: (ct - ct.mean()) / ct.std(), "between -.* and", "before it was scaled"),
         (lambda ct: ct / 1000, "between -1.* and 0.7", "before it was scaled"),
         (lambda ct: np.clip((ct + 125) / 400, 0, 1), "between .* and 1", "before it was scaled"),
         (lambda ct: np.where(ct < -900, -3.0, ct / 1000), "between .* and 0.7", "before it was scaled"),
     ],
-    ids=["raw", "raw, padded", "raw, padded by -1", "unsigned", "0 to 1", "-1 to 1", "z-scores", "HU / 1000"]
+    ids=[
+        "raw",
+        "raw, padded",
+        "raw, one voxel below 0",
+        "raw, padded by -1",
+        "unsigned",
+        "0 to 1",
+        "-1 to 1",
+        "z-scores",
+        "HU / 1000",
+    ]
     + ["window 0 to 1", "HU / 1000, padded"],
 )
 def test_ct_in_other_units_is_refused_and_the_remedy_is_right(ct, wrong, sentence, remedy):
