@@ -37,8 +37,7 @@ def new_files(*paths: Path | None) -> Iterator[list[Path | None]]:
             yield [places[path] if path else None for path in paths]
             for path, new in places.items():
                 _keep_permissions(_target(path), new)
-                with new.open("r+b") as file:
-                    os.fsync(file.fileno())
+                _sync(new)
             for path, new in places.items():
                 os.replace(new, _target(path))
     except BrokenPipeError:  # of the standard output: no file's fault
@@ -96,6 +95,16 @@ def _refused(path: Path, why: str, remedy: str) -> FileError:
 def _target(path: Path) -> Path:
     """The file itself, behind any links."""
     return Path(os.path.realpath(path))
+
+
+def _sync(path: Path) -> None:
+    """Forces a file onto the disk, where its file system knows how to: some of networks don't."""
+    with path.open("r+b") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
 
 
 def _keep_permissions(old: Path, new: Path) -> None:

@@ -80,6 +80,15 @@ def test_a_failing_call_leaves_the_old_file(tmp_path, monkeypatch, name, write, 
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == [name]
 
 
+def test_a_file_system_that_cannot_sync_is_written_to(tmp_path, monkeypatch):
+    def unknown(_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", unknown)
+    segmentation(tmp_path / "a.seg.nrrd")
+    assert os.listdir(tmp_path) == ["a.seg.nrrd"]
+
+
 @pytest.mark.parametrize("extension", [".seg.nrrd", ".nii.gz", ".nii"])
 @pytest.mark.parametrize("change", ["voxels", "spacing", "origin", "axes"])
 def test_what_itk_writes_wrong_is_not_kept(tmp_path, monkeypatch, extension, change):
