@@ -41,6 +41,15 @@ def test_files_are_written_as_a_whole_or_not_at_all():
     assert found == expected, "write it with new_files or write_whole"
 
 
+def test_each_line_of_ways_in_and_out_has_its_test():
+    text = (REPOSITORY / "docs" / "ways-in-and-out.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| kind |")]
+    assert len(lines) > 40
+    for line in lines:
+        files = re.findall(r"`([a-z_/]+\.py)`", line.rsplit("|", 2)[1])
+        assert files and all((REPOSITORY / "Testing" / file).is_file() for file in files), line
+
+
 def test_the_extensions_index_finds_what_it_asks_for():
     text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
     fields = dict(re.findall(r'set\(EXTENSION_(\w+) "?(.*?)"?\)\n', text))

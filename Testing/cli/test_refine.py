@@ -206,7 +206,7 @@ def test_bad_hints_are_refused_before_any_edit(refine, markups, tmp_path, monkey
 def test_bad_masks_images_and_outputs(refine, markups, halves, image, tmp_path, capsys):
     hints = markups("positive", (10, 15, 13))
     other = tmp_path / "other.nii.gz"
-    sitk.WriteImage(sitk.Image(30, 30, 21, sitk.sitkUInt8), str(other))
+    sitk.WriteImage(sitk.Image(30, 30, 21, sitk.sitkUInt8) + 1, str(other))
     for changes, sentence in (
         ({"mask": other}, "other.nii.gz: The mask has another geometry than the image ball."),
         ({"mask": image}, "The file is no labelmap"),
