@@ -158,7 +158,12 @@ def title(path: Path) -> str:
 def _read(path: Path, thinnest: int = 2, layered: bool = False) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
-    if path.is_dir() or not path.name.lower().endswith(EXTENSIONS):
+    if path.is_dir():
+        raise VolumeError(
+            "This is a folder, not a file.",
+            "Choose a file in it; a DICOM segmentation becomes a mask by import-dicom.",
+        )
+    if not path.name.lower().endswith(EXTENSIONS):
         raise unknown()
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     check_letters(path)

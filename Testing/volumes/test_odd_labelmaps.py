@@ -209,3 +209,9 @@ def test_values_that_tell_nothing_are_refused(tmp_path, values, sentence):
     path.write_bytes(content)
     with pytest.raises(VolumeError, match=sentence):
         read_segmentation(path)
+
+
+def test_a_folder_is_no_mask(tmp_path):
+    with pytest.raises(VolumeError, match="This is a folder, not a file") as caught:
+        read_segmentation(tmp_path)
+    assert "import-dicom" in caught.value.remedy
