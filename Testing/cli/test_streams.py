@@ -8,7 +8,7 @@ import sys
 import pytest
 
 COMMAND = f"{sys.executable} -m HiDiffRefineLib"
-GOOD, BAD = "bundles", "refine nothing.nii nothing.nii --hints a.mrk.json --output b.nii"
+GOOD, BAD = "bundles", "import-dicom a.dcm --source . --output b.png"
 
 
 def run(command, folder):
@@ -23,12 +23,10 @@ def run(command, folder):
     "streams, command, status, sentence",
     [
         (">&-", GOOD, 0, ""),
-        ("2>&-", GOOD, 0, ""),
         (">&- 2>&-", GOOD, 0, ""),
         ("2>/dev/full", GOOD, 0, ""),
         (">/dev/full", GOOD, 1, "Error: The standard output can't be written (No space left on device)."),
-        (">&-", BAD, 1, "Error: nothing.nii: There is no such file or folder."),
-        ("2>&-", BAD, 1, ""),
+        (">&-", BAD, 1, "Error: 'b.png' has no extension that can be written."),
         ("2>/dev/full", BAD, 1, ""),
     ],
 )
