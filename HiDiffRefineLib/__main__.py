@@ -1,5 +1,13 @@
 import sys
 
-from HiDiffRefineLib.cli.main import main
+try:
+    from HiDiffRefineLib.cli.streams import STOPPED, prepare
 
-sys.exit(main())
+    prepare()
+    from HiDiffRefineLib.cli.main import main
+
+    status = main()
+except KeyboardInterrupt:  # before a command has begun, or after it
+    print("Stopped.", file=sys.stderr)
+    status = STOPPED
+sys.exit(status)

@@ -1,4 +1,22 @@
-"""The one exception family of HiDiffRefine."""
+"""The one exception family of HiDiffRefine, and how to tell that memory is full."""
+
+import re
+
+# torch on CUDA, MPS, ROCm and processors, cuDNN, cuBLAS, C++ and ITK.
+_FULL = re.compile(
+    r"out[ _]of[ _]memory|not enough memory|can't allocate memory|unable to allocate|bad_alloc|ALLOC_FAILED"
+    r"|failed to allocate memory|cannot allocate memory",
+    re.IGNORECASE,
+)
+MEMORY_FULL = "There is not enough memory for this."
+MAKE_ROOM = "Close other programs or volumes, or work on a part of the volume."
+
+
+def is_memory_full(error: BaseException) -> bool:
+    """Whether an exception of any library means that the memory, or that of the GPU, is full."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported
+        return True
+    return isinstance(error, (RuntimeError, OSError)) and bool(_FULL.search(str(error)))
 
 
 class HiDiffRefineError(Exception):
@@ -17,6 +35,10 @@ class HiDiffRefineError(Exception):
 
 class VolumeError(HiDiffRefineError):
     """An image or labelmap that cannot be used."""
+
+
+class FileError(HiDiffRefineError):
+    """A file that may not or can't be written."""
 
 
 class DicomError(HiDiffRefineError):

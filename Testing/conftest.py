@@ -51,7 +51,8 @@ def copy_bundle():
         settings["weights"] = {}
         if "validation" in settings:
             settings["validation"] = None
-        settings.pop("dssm", None)
+        for field in ("dssm", "field_of_view_mm", "voxels_mm"):
+            settings.pop(field, None)
         file.write_text(json.dumps(metadata), encoding="utf-8")
 
     return copy

@@ -43,7 +43,7 @@ def _drawn(seed: int, k: int, shape: tuple[int, ...], device: torch.device) -> t
     # SeedSequence spreads (seed, k) over 32 bits, all that torch's CPU generator takes in.
     (state,) = np.random.SeedSequence((seed, k)).generate_state(1)
     generator = torch.Generator().manual_seed(int(state))
-    return torch.rand(shape, generator=generator).to(device)
+    return torch.rand(shape, generator=generator, dtype=torch.float32).to(device)
 
 
 def reverse(

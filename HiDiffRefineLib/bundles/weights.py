@@ -6,13 +6,13 @@ Nothing is ever unpickled: a safetensors file is a JSON header and raw numbers.
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from HiDiffRefineLib.bundles.bundle import Bundle, load_bundle
 from HiDiffRefineLib.bundles.schema import METADATA_FILE, check_metadata
 from HiDiffRefineLib.errors import BundleError
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,8 @@ def write_weights(folder: str | Path, key: str, state_dict: "dict[str, torch.Ten
     bundle.network(key)
     blob = safetensors.torch.save({name: _half(name, tensor) for name, tensor in state_dict.items()})
     file = f"models/{key}.safetensors"
-    _replace(bundle.folder / file, blob)
+    (bundle.folder / file).parent.mkdir(parents=True, exist_ok=True)
+    write_whole(bundle.folder / file, blob)
     entry = {"file": file, "sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}
     update_settings(folder, weights={**bundle.settings["weights"], key: entry})
 
@@ -106,7 +107,7 @@ def update_settings(folder: str | Path, **changes: object) -> Bundle:
     metadata = {**bundle.metadata, "hidiffrefine": {**bundle.settings, **changes}}
     check_metadata(metadata, bundle.name)
     text = json.dumps(metadata, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(bundle.folder / METADATA_FILE, text.encode("utf-8"))
+    write_whole(bundle.folder / METADATA_FILE, text.encode("utf-8"))
     return load_bundle(folder)
 
 
@@ -175,19 +176,3 @@ def _half(name: str, tensor: "torch.Tensor") -> "torch.Tensor":
             "Train with weight decay or a lower learning rate: such weights have diverged.",
         )
     return half
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file so that readers see the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600; bundles are shared
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_change, print_hints, print_volumes, warn_about_image
+from HiDiffRefineLib.cli.report import print_change, print_hints, print_volumes, volumes_at, warn_about_image
 from HiDiffRefineLib.errors import HiDiffRefineError
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
@@ -75,7 +75,8 @@ def brain_demo() -> None:
     after = correct(pipeline, volume, before * label.value, label, [label], HINTS, None) > 0
     refined = np.where(after, label.value, np.where(before, 0, prior)).astype(prior.dtype)
     print(f"corrected in {time.monotonic() - started:.1f} s")
-    table = print_volumes(refined, volume.ijk_to_ras, labels, ())
+    table = volumes_at(refined, volume.ijk_to_ras, labels, ())
+    print_volumes(table)
     write_volume_table(OUTPUT / "volumes.csv", table)
     print_change(label.name, before, after, volume.ijk_to_ras)
     grid = Grid(prior.shape, volume.ijk_to_ras)
@@ -110,7 +111,7 @@ def demo(image: Path | None, name: str) -> None:
     pipeline = Pipeline(load_bundle(name), choose_device())
     pipeline.check(None, ("segmentor", "refiner"))
     volume = read_image(image)
-    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    warn_about_image(volume, pipeline.bundle)
     masks = {}
     for what, prior_only in (("prior", True), ("refined", False)):
         started = time.monotonic()
@@ -119,7 +120,7 @@ def demo(image: Path | None, name: str) -> None:
         path = OUTPUT / f"{volume.name}_{what}.seg.nrrd"
         write_segmentation(path, masks[what], volume.ijk_to_ras, pipeline.bundle.labels)
         print(f"{what:<8} {time.monotonic() - started:5.1f} s on {pipeline.device}  {path.resolve()}")
-    print_volumes(masks["refined"], volume.ijk_to_ras, pipeline.bundle.labels, regions)
+    print_volumes(volumes_at(masks["refined"], volume.ijk_to_ras, pipeline.bundle.labels, regions))
     changed = np.count_nonzero(masks["prior"] != masks["refined"])
     print(f"The refiner changed {changed} of {np.count_nonzero(masks['prior'])} voxels of the prior.")
     picture = OUTPUT / f"{volume.name}.png"

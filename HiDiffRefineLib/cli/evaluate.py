@@ -2,12 +2,15 @@
 
 import argparse
 import shlex
+from functools import cache
 from pathlib import Path
 
-from HiDiffRefineLib.cli.outputs import check_json, write_json
+from HiDiffRefineLib.cli.outputs import write_json
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.cli.report import warn
+from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.inference.checks import MODES
+from HiDiffRefineLib.volumes.new_files import check_writable
 
 
 def add_to(commands) -> None:
@@ -72,6 +75,11 @@ def add_to(commands) -> None:
         metavar="NAME=V+V…",
         help="with --hints-only: judge these label values as one, such as 'whole tumour=1+2+3+4'",
     )
+    parser.add_argument(
+        "--resample",
+        action="store_true",
+        help="take labels on other voxels than the image's too",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--record", type=Path, metavar="BUNDLE", help="enter the figures into this bundle")
     parser.add_argument("--split", metavar="TEXT", help="with --record: which cases, unseen by which weights")
@@ -117,6 +125,7 @@ def run(options) -> None:
     if not hints_only and subject != Subject():
         raise ConfigError("Only hints are measured on other images and structures.", "Add --hints-only.")
     check_subject(subject, pipeline)
+    told = cache(warn)  # both tables look at the cases, and one warning is enough
     files = find_cases(options.data, options.cases, options.images)
     options.prior = options.prior or ("empty" if alone else "segmentor")
     check_prior(options.prior, files, pipeline)
@@ -124,11 +133,13 @@ def run(options) -> None:
         result = {"bundle": options.bundle, "cases": [title(Path(file)) for file in files]}
     else:
         with progress_bar() as progress:
-            result = evaluate(pipeline, options.data, options.cases, options.steps, progress)
+            result = evaluate(
+                pipeline, options.data, options.cases, options.steps, progress, told, options.resample
+            )
         print(format_table(result))
     if options.hints:
         with progress_bar() as progress:
-            result |= evaluate_hints(
+            found = evaluate_hints(
                 pipeline,
                 options.data,
                 options.hints,
@@ -138,10 +149,16 @@ def run(options) -> None:
                 options.robot,
                 progress,
                 subject,
+                told,
+                options.resample,
             )
+        left_out = result.get("left_out", {}) | found["left_out"]
+        done = [name for name in result["cases"] if name not in {title(Path(file)) for file in left_out}]
+        result |= found | {"left_out": left_out, "cases": done}
         print(format_hint_table(result["hints"]))
     if options.json:
         write_json(options.json, result)
+    _check_complete(result)
     if options.record and not hints_only:
         record_validation(options.record, result, options.split, _command(options, result["cases"]))
     if options.record and options.hints:
@@ -160,13 +177,29 @@ def _run_dssm(options) -> None:
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), "dssm")
     with progress_bar() as progress:
         result = evaluate_dssm(
-            pipeline, options.data, options.cases, options.unlike, options.ablations, progress
+            pipeline,
+            options.data,
+            options.cases,
+            options.unlike,
+            options.ablations,
+            progress,
+            warn,
+            options.resample,
         )
     print(format_table(result))
     if options.json:
         write_json(options.json, result)
+    _check_complete(result)
     if options.record:
         record_dssm(options.record, result, options.split, _command(options, result["cases"]))
+
+
+def _check_complete(result: dict) -> None:
+    """Refuses (VolumeError) figures that lack cases, when those of the others are written."""
+    if result["left_out"]:
+        names = list(result["left_out"])
+        cases = f"{len(names)} case{'s' if len(names) > 1 else ''}"
+        raise VolumeError(f"The figures lack {cases}: {', '.join(names)}.", "See the warnings.")
 
 
 def _check_wishes(options) -> None:
@@ -191,7 +224,8 @@ def _check_wishes(options) -> None:
         )
     if options.hints_only and not options.hints:
         raise ConfigError("Without hints, --hints-only leaves nothing to measure.", "Add --hints 10.")
-    check_json(options.json)
+    if options.json:
+        check_writable(options.json)
 
 
 def _command(options, cases: list[str], hints: bool = False) -> str:
@@ -199,6 +233,7 @@ def _command(options, cases: list[str], hints: bool = False) -> str:
     words = ["python", "-m", "HiDiffRefineLib", "evaluate", "--bundle", Path(options.bundle).name]
     words += ["--data", options.data.name, "--cases", *cases]
     words += ["--steps", str(options.steps)] if options.steps else []
+    words += ["--resample"] if options.resample else []
     if options.mode == "dssm":
         words += ["--mode", "dssm", *(["--ablations"] if options.ablations else [])]
         words += ["--unlike", *(folder.name for folder in options.unlike)] if options.unlike else []

@@ -1,9 +1,10 @@
 """Commands, their arguments, and how errors reach the user."""
 
 import argparse
+import errno
 import io
-import os
 import sys
+from pathlib import Path
 
 from HiDiffRefineLib import __version__
 from HiDiffRefineLib.cli import (
@@ -16,8 +17,10 @@ from HiDiffRefineLib.cli import (
     segment,
     train,
 )
-from HiDiffRefineLib.errors import HiDiffRefineError
+from HiDiffRefineLib.cli.streams import STOPPED, give_up_output
+from HiDiffRefineLib.errors import MAKE_ROOM, MEMORY_FULL, HiDiffRefineError, is_memory_full
 
+UNREAD = 141
 COMMANDS = (bundles, segment, refine, export_dicom, import_dicom, evaluate, calibrate, train)
 
 
@@ -41,17 +44,28 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
         sys.stdout.flush()
+        return 0
     except HiDiffRefineError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Such as head, which has enough. Python's own last words would go there too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return 0
+        return STOPPED
+    except BrokenPipeError:  # such as head, which has enough
+        give_up_output()
+        return UNREAD
+    except (MemoryError, RuntimeError, OSError) as error:
+        if is_memory_full(error):
+            print(f"Error: {MEMORY_FULL} {MAKE_ROOM}", file=sys.stderr)
+        elif isinstance(error, OSError) and isinstance(error.filename, str):
+            print(f"Error: {Path(error.filename).name}: {error.strerror}.", file=sys.stderr)
+        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            # Files have sentences of their own: what is left is the standard output.
+            print(f"Error: The standard output can't be written ({error.strerror}).", file=sys.stderr)
+            give_up_output()
+        else:
+            raise
+        return 1
 
 
 def _with_bound_regions(arguments: list[str]) -> list[str]:

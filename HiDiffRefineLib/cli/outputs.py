@@ -1,12 +1,11 @@
 """Files that a command will write: refused before the long work, and written without a traceback."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from HiDiffRefineLib.errors import ConfigError
-from HiDiffRefineLib.volumes.write import check_folder
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 
 def check_distinct(inputs: Sequence[Path], outputs: Sequence[Path | None]) -> None:
@@ -20,22 +19,6 @@ def check_distinct(inputs: Sequence[Path], outputs: Sequence[Path | None]) -> No
         seen.append(output.resolve())
 
 
-def check_json(path: Path | None) -> None:
-    """Refuses a file of figures that could not be written; None stands for none."""
-    if path is None:
-        return
-    check_folder(path)
-    if path.exists() and not os.access(path, os.W_OK):
-        raise ConfigError(
-            f"'{path.name}' could not be written: you may not change it.", "Choose another name."
-        )
-
-
 def write_json(path: Path, content: dict) -> None:
     """Writes figures, which have been printed by then, so that a full disk loses none."""
-    try:
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"'{path.name}' could not be written ({error.strerror}).", "Choose another folder."
-        ) from error
+    write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

@@ -10,6 +10,7 @@ from HiDiffRefineLib.geometry.boxes import object_bounds_ras, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.geometry.sampling import resample, resample_labelmap
 from HiDiffRefineLib.volumes.labels import Label
+from HiDiffRefineLib.volumes.new_files import new_files
 from HiDiffRefineLib.volumes.volume import Volume
 
 # Pixels of a view along its longer side.
@@ -70,7 +71,8 @@ def save_picture(
     )
     lines = ceil(len(handles) / 6)
     figure.subplots_adjust(0.01, (0.06 + 0.06 * lines) / len(parts), 0.99, 0.97, 0.02, 0.08)
-    figure.savefig(path, dpi=90, facecolor="black")
+    with new_files(path) as [new]:
+        figure.savefig(new, dpi=90, facecolor="black")
     plt.close(figure)
 
 

@@ -10,15 +10,18 @@ import numpy as np
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_change, print_hints, warn_about_image
+from HiDiffRefineLib.cli.report import print_change, print_hints, warn, warn_about_image
 from HiDiffRefineLib.dicom.images import read_image
 from HiDiffRefineLib.errors import ConfigError, HintError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
+from HiDiffRefineLib.hints.signs import Signs
+from HiDiffRefineLib.inference.checks import unlike_in_size
 from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
+from HiDiffRefineLib.volumes.new_files import new_files
 from HiDiffRefineLib.volumes.provenance import made_here, tagged
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
@@ -30,9 +33,10 @@ Corrects one segment of a mask by hints, as in a session: one edit after each hi
 and, in a file, of its points. Each hint holds in the result (where two disagree, the later one), and no voxel
 of another segment changes. An empty MASK starts a structure from the hints.
 Point lists, lines and curves of 3D Slicer (.mrk.json) are positive (this belongs to the segment) or negative
-as a name says with "positive" or "negative": a point's label, else its list's name, else the file's; where
-none does, they are positive. Scribbles painted on a labelmap or .seg.nrrd of any geometry: 1 is positive, 2
-negative, unless the segment's name says it, or the file's where nothing but 1 is painted."""
+as a name says with "positive" or "negative", + or −: a point's label, else its list's name, else the file's;
+where none does, tell it with --positive NAME or --negative NAME. Scribbles painted on a labelmap or .seg.nrrd
+of any geometry: 1 is positive, 2 negative, unless the segment's name says it, or the file's where nothing but
+1 is painted. Of the module's own lists and strokes only those for the chosen segment count."""
 
 # Segments that a message lists: more than that is likelier an image given as a mask.
 MOST_NAMES = 20
@@ -49,6 +53,7 @@ def add_to(commands) -> None:
     parser.add_argument(
         "--hints", type=Path, nargs="+", required=True, metavar="FILE", help=".mrk.json, or painted labelmap"
     )
+    add_signs(parser)
     parser.add_argument("--output", type=Path, required=True, help=".seg.nrrd for 3D Slicer, or .nii.gz")
     parser.add_argument(
         "--bundle",
@@ -59,11 +64,26 @@ def add_to(commands) -> None:
         "--segment", metavar="NAME", help="name or value of the segment to correct, where MASK has several"
     )
     parser.add_argument(
+        "--new-segment", action="store_true", help="begin a further segment, called as --segment says"
+    )
+    parser.add_argument(
         "--volumes", type=Path, metavar="FILE.csv", help="also write a table of all segments' millilitres"
     )
     parser.add_argument("--steps", type=int, help="reverse steps of an edit (default: the refiner's)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
+
+
+def add_signs(parser) -> None:
+    """Adds --positive and --negative."""
+    for sign in ("positive", "negative"):
+        parser.add_argument(
+            f"--{sign}",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help=f"lists, segments or files whose hints are {sign}, whatever their names say",
+        )
 
 
 def run(options) -> None:
@@ -80,21 +100,26 @@ def run(options) -> None:
     pipeline.check(options.steps, ["refiner"])
     volume = read_image(options.image, options.series)
     pipeline.check_modality(volume)
-    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    warn_about_image(volume, pipeline.bundle)
     mask, labels = read_mask(options.mask, volume)
-    label, labels = choose_label(labels, options.segment, options.mask.name)
+    label, labels = choose_label(labels, options.segment, options.mask.name, options.new_segment)
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
-    hints = [hint for path in options.hints for hint in read_hints(path, grid)]
+    signs = Signs(options.positive, options.negative)
+    hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, label.id)]
+    signs.check_used()
+    if warning := unlike_in_size(pipeline.bundle, grid.bounds_ras(), grid.spacing_kji):
+        warn(warning)
     started = time.monotonic()
     corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
     steps = options.steps or pipeline.refiner_bundle.settings["steps"]
     made = made_here(bundle=pipeline.bundle.name, seed=SEED, steps=steps, hints=len(hints))
     labels = [tagged(one, made) if one is label else one for one in labels]
-    write_segmentation(options.output, corrected, volume.ijk_to_ras, labels)
+    with new_files(options.output, options.volumes) as (mask_file, table_file):
+        write_segmentation(mask_file, corrected, volume.ijk_to_ras, labels, forms=volume.forms)
+        if table_file:
+            write_volume_table(table_file, volume_table(corrected, volume.ijk_to_ras, labels))
     print_change(label.name, mask == label.value, corrected == label.value, volume.ijk_to_ras)
     print_hints(hints, corrected == label.value, grid)
-    if options.volumes:
-        write_volume_table(options.volumes, volume_table(corrected, volume.ijk_to_ras, labels))
     written = [str(path.resolve()) for path in (options.output, options.volumes) if path]
     print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only or pipeline.refiner_bundle.research_only:
@@ -115,31 +140,56 @@ def read_mask(path: Path, volume: Volume) -> tuple[np.ndarray, list[Label]]:
             "Resample it onto the image's grid; in 3D Slicer, export the segmentation as a labelmap with the"
             " image as its reference volume.",
         )
+    return labelmap, unlike_names(labels)
+
+
+def unlike_names(labels: Sequence[Label]) -> list[Label]:
+    """The same labels, no two of one name: equal ones get their values added, which is told on stderr."""
     names = Counter(label.name for label in labels)
-    unlike = [
-        replace(label, name=f"{label.name} ({label.value})") if names[label.name] > 1 else label
-        for label in labels
-    ]
-    return labelmap, unlike
+    taken, result = {name for name, count in names.items() if count == 1}, []
+    for label in labels:
+        name = label.name
+        if names[name] > 1:
+            name = f"{name} ({label.value})"
+            while name in taken:
+                name += "'"
+            warn(
+                f"Several segments are called '{label.name}'. The one of value {label.value} is '{name}' now."
+            )
+            taken.add(name)
+        result.append(replace(label, name=name))
+    return result
 
 
-def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tuple[Label, Sequence[Label]]:
+def choose_label(
+    labels: Sequence[Label], wanted: str | None, mask: str, new: bool = False
+) -> tuple[Label, Sequence[Label]]:
     """The label that the hints concern, and all labels of the result.
 
     Args:
         labels: of the mask; none where it is empty and names nothing.
         wanted: a name or a value; None where there is no choice.
         mask: its file's name, for the message.
+        new: begin a further one of that name.
 
     Raises:
-        ConfigError: no such label, or several and none chosen.
+        ConfigError: no such label, or several and none chosen; a new one without a name of its own.
     """
+    found = [label for label in labels if wanted in (None, label.name)]
+    found = found or [label for label in labels if wanted == str(label.value)]
+    if new:
+        if wanted is None or found:
+            raise ConfigError(
+                f"A new segment of {mask} needs a name that no other has.", "Give it with --segment NAME."
+            )
+        label = replace(
+            nameless_label(max(label.value for label in labels) + 1 if labels else 1), name=wanted
+        )
+        return label, [*labels, label]
     if not labels:
         label = nameless_label(1)
         label = label if wanted is None else replace(label, name=wanted)
         return label, [label]
-    found = [label for label in labels if wanted in (None, label.name)]
-    found = found or [label for label in labels if wanted == str(label.value)]
     if len(found) == 1:
         return found[0], labels
     names = ", ".join(f"{label.value} {label.name}" for label in labels[:MOST_NAMES])
@@ -147,7 +197,9 @@ def choose_label(labels: Sequence[Label], wanted: str | None, mask: str) -> tupl
         names += f" and {len(labels) - MOST_NAMES} more (is it a mask and no image?)"
     if wanted is None:
         raise ConfigError(f"{mask} has several segments.", f"Choose one with --segment: {names}.")
-    raise ConfigError(f"{mask} has no segment '{wanted}'.", f"Choose one of: {names}.")
+    raise ConfigError(
+        f"{mask} has no segment '{wanted}'.", f"Choose one of: {names}. Or begin it: --new-segment."
+    )
 
 
 def correct(

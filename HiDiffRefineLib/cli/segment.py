@@ -8,7 +8,8 @@ import numpy as np
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_volumes, warn, warn_about_image
+from HiDiffRefineLib.cli.refine import add_signs
+from HiDiffRefineLib.cli.report import print_volumes, volumes_at, warn, warn_about_image
 from HiDiffRefineLib.errors import BundleError, ConfigError
 from HiDiffRefineLib.inference.checks import MODES
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -52,6 +53,7 @@ def add_to(commands) -> None:
         metavar="LABEL=FILE",
         help="with --mode dssm: hints on a label, such as liver=clicks.mrk.json (files: see refine)",
     )
+    add_signs(parser)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
 
@@ -79,10 +81,12 @@ def run(options) -> None:
     """Segments an image and writes the result."""
     from HiDiffRefineLib.bundles import load_bundle
     from HiDiffRefineLib.dicom.images import read_image
+    from HiDiffRefineLib.hints.signs import Signs
     from HiDiffRefineLib.inference.compose import whole_probability
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline, segment
     from HiDiffRefineLib.session.engine import model_name
+    from HiDiffRefineLib.volumes.new_files import new_files
     from HiDiffRefineLib.volumes.provenance import made_here, tagged
     from HiDiffRefineLib.volumes.volume_table import write_volume_table
     from HiDiffRefineLib.volumes.write import (
@@ -103,8 +107,10 @@ def run(options) -> None:
     prior_only = options.prior_only or not pipeline.bundle.refined_without_hints
     _check_networks(pipeline, options.steps, prior_only)
     volume = read_image(options.image, options.series)
-    hints = _label_hints(options.hints, pipeline, volume)
-    warn_about_image(volume, pipeline.bundle.settings["intensity"])
+    signs = Signs(options.positive, options.negative)
+    hints = _label_hints(options.hints, pipeline, volume, signs)
+    signs.check_used()
+    warn_about_image(volume, pipeline.bundle)
     started, warnings = time.monotonic(), []
     with progress_bar() as progress:
         labelmap, maps = segment(
@@ -127,18 +133,20 @@ def run(options) -> None:
     whole = []
     if options.probabilities:
         whole = [whole_probability(maps, label.value, labelmap.shape) for label in labels]
-    write_segmentation(options.output, labelmap, volume.ijk_to_ras, labels, options.probabilities, whole)
-    table = print_volumes(labelmap, volume.ijk_to_ras, labels, options.roi)
-    if options.volumes:
-        write_volume_table(options.volumes, table)
+    table = volumes_at(labelmap, volume.ijk_to_ras, labels, options.roi)
     files = (options.output, options.probabilities, options.volumes)
+    with new_files(*files) as (mask_file, maps_file, table_file):
+        write_segmentation(mask_file, labelmap, volume.ijk_to_ras, labels, maps_file, whole, volume.forms)
+        if table_file:
+            write_volume_table(table_file, table)
+    print_volumes(table)
     written = [str(path.resolve()) for path in files if path]
     print(f"Wrote {' and '.join(written)} in {time.monotonic() - started:.0f} s on {pipeline.device}.")
     if pipeline.bundle.research_only:
         print("This model is for research use only: see its LICENSE.")
 
 
-def _label_hints(files: list[tuple[str, Path]], pipeline, volume) -> dict[int, list]:
+def _label_hints(files: list[tuple[str, Path]], pipeline, volume, signs) -> dict[int, list]:
     """Label value → hints of its files."""
     from HiDiffRefineLib.geometry.grids import Grid
     from HiDiffRefineLib.hints.files import read_hints
@@ -151,7 +159,7 @@ def _label_hints(files: list[tuple[str, Path]], pipeline, volume) -> dict[int, l
         if name not in values:
             raise ConfigError(f"The model knows no '{name}'.", f"Its labels: {', '.join(values)}.")
         grid = Grid(volume.array.shape, volume.ijk_to_ras)
-        hints.setdefault(values[name], []).extend(read_hints(file, grid))
+        hints.setdefault(values[name], []).extend(read_hints(file, grid, signs))
     return hints
 
 

@@ -1,6 +1,5 @@
 """Segments into a DICOM SEG file that is proven before it has its name."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from HiDiffRefineLib.dicom.proof import prove
 from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
+from HiDiffRefineLib.volumes.new_files import new_files
 from HiDiffRefineLib.volumes.write import check_destination
 
 EXTENSIONS = (".dcm",)
@@ -34,7 +34,7 @@ def export_seg(
 
     Raises:
         DicomError: a line of the check list that is not good, or a file that differs from what was meant.
-        VolumeError: the file cannot be written.
+        FileError: the file can't be written; one of before is as it was.
     """
     path = Path(path).absolute()
     check_destination(path, EXTENSIONS)
@@ -47,24 +47,11 @@ def export_seg(
             raise DicomError(check.text, check.remedy)
     progress(0.05, "making the segmentation")
     made = make_seg(series, segments, encoding, creator)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with new_files(path) as [new]:
         progress(0.4, "writing")
         with odd_headers_refused():
-            made.save_as(temporary, enforce_file_format=True)
+            made.save_as(new, enforce_file_format=True)
         del made
         progress(0.6, "reading it back")
-        prove(
-            temporary,
-            series,
-            segments,
-            lambda share: progress(0.6 + 0.35 * share, "reading it back"),
-        )
+        prove(new, series, segments, lambda share: progress(0.6 + 0.35 * share, "reading it back"))
         progress(0.95, "done")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DicomError(
-            f"'{path.name}' could not be written ({error.strerror}).", "Check that its folder has space left."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from HiDiffRefineLib.dicom.files import legible, read_whole
 from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.volumes.itk import native_messages_silenced
+from HiDiffRefineLib.volumes.itk import native_calls
 
 # 512 × 512 × 8192; a header that asks for more is damaged.
 MOST_VOXELS = 2**31
@@ -164,7 +164,7 @@ def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
         if name in whole:
             bare[name] = whole[name]
     bare.PhotometricInterpretation = "MONOCHROME2"  # what is shown white as black, GDCM would invert
-    with TemporaryDirectory() as folder, native_messages_silenced():
+    with TemporaryDirectory() as folder, native_calls():
         path = str(Path(folder) / "pixels.dcm")
         bare.save_as(path, enforce_file_format=True)
         return sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))

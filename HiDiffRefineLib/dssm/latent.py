@@ -19,7 +19,7 @@ def signal() -> torch.Tensor:
 
     The chain is l_t = sqrt(A_t) l_0 + sqrt(1 - A_t) ε, ε standard normal (DDPM, arXiv 2006.11239, eq. 4).
     """
-    return torch.linspace(1, LAST_SIGNAL, STEPS + 1)
+    return torch.linspace(1, LAST_SIGNAL, STEPS + 1, dtype=torch.float32)
 
 
 def timesteps(steps: int) -> list[int]:

@@ -1,17 +1,18 @@
 """Cases with known labels: a folder with images/ and labels/, the same file names in both."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.errors import MEMORY_FULL, HiDiffRefineError, VolumeError, is_memory_full
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample_labelmap
+from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.read import EXTENSIONS, read_labelmap, read_volume, title
-from HiDiffRefineLib.volumes.volume import Volume
+from HiDiffRefineLib.volumes.volume import Volume, laid_on
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def find_cases(folder: Path, names: Sequence[str] = (), images: str = "images") 
     """
     if not (folder / images).is_dir() or not (folder / "labels").is_dir():
         raise VolumeError(f"{folder} holds no cases.", f"Give a folder with {images}/ and labels/.")
-    files = sorted(f.name for f in (folder / images).iterdir() if f.name.lower().endswith(EXTENSIONS))
+    there = [file.name for file in (folder / images).iterdir() if not file.name.startswith("._")]  # macOS's
+    files = sorted(name for name in there if name.lower().endswith(EXTENSIONS))
     found = {title(Path(name)): name for name in files}
     if not files:
         raise VolumeError(f"{folder / images} is empty.", f"Put images ({', '.join(EXTENSIONS)}) there.")
@@ -79,15 +81,101 @@ def label_names(folder: Path) -> dict[int, str]:
         return {}  # names are a courtesy: no figure depends on them
 
 
-def read_case(folder: Path, name: str, images: str = "images") -> tuple[Volume, np.ndarray]:
-    """An image and its labels (k, j, i) on the image's grid, by the case's file name."""
+def read_case(
+    folder: Path, name: str, images: str = "images", resample: bool = False
+) -> tuple[Volume, np.ndarray]:
+    """An image and its labels (k, j, i) on the image's grid, by file name; see `read_labels_on`."""
     volume = read_volume(folder / images / name)
-    return volume, read_labels_on(volume, folder / "labels" / name)
+    return volume, read_labels_on(volume, folder / "labels" / name, resample)
 
 
-def read_labels_on(volume: Volume, path: Path) -> np.ndarray:
-    """Labels (k, j, i) from a file on the grid of a volume, resampled where the file has another one."""
+def read_labels_on(volume: Volume, path: Path, resample: bool = False) -> np.ndarray:
+    """Labels (k, j, i) from a file on the grid of a volume.
+
+    Args:
+        resample: take a file with other voxels too, each voxel of the image the label that is nearest.
+
+    Raises:
+        VolumeError: the file can't be read, or has other voxels.
+    """
     labels = read_labelmap(path)
-    if volume.same_grid(labels):
-        return labels.array
+    laid = laid_on(volume, labels)
+    if laid is not None:
+        return laid
+    if not resample:
+        raise VolumeError(
+            f"{path.name}: The labels lie on other voxels than those of the image.",
+            "Export them on the image's voxels, or add --resample to take the nearest label.",
+        )
     return resample_labelmap(labels.array, labels.ijk_to_ras, Grid(volume.array.shape, volume.ijk_to_ras))
+
+
+@dataclass
+class Cases:
+    """The cases of a folder, one after another; what a case can't be used for is told, and the others go on.
+
+    Args:
+        folder, names, images: see `find_cases`.
+        resample: see `read_labels_on`.
+        notify: told of each case that is left out, and of labels that a case lacks.
+
+    Raises:
+        VolumeError: as `find_cases`.
+    """
+
+    folder: Path
+    names: Sequence[str] = ()
+    images: str = "images"
+    resample: bool = False
+    notify: Callable[[str], None] = lambda text: None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.files = find_cases(self.folder, self.names, self.images)
+
+    def check(self, labels: Sequence[Label]) -> None:
+        """Looks at every case before the long work; tells of labels that one lacks or the bundle knows not.
+
+        Raises:
+            VolumeError: no case can be used.
+        """
+        names = {label.value: label.name for label in labels}
+        for file, (_, truth) in self._all(lambda n, file, *found: found):
+            there = set(np.unique(truth).tolist()) - {0}
+            if lacking := [names[value] for value in sorted(set(names) - there)]:
+                self.notify(f"{file} has no {', '.join(lacking)}: whatever is found there counts as wrong.")
+            if names and (unknown := sorted(there - set(names))):
+                values = ", ".join(map(str, unknown))
+                self.notify(f"{file} has label values that the model does not know: {values}.")
+
+    def each(self, work: Callable) -> list[tuple[str, object]]:
+        """What some work gives for each case that it is done for, with the case's file name.
+
+        Args:
+            work: (number, file name, volume, labels (k, j, i)) → anything.
+
+        Raises:
+            VolumeError: it was done for none.
+        """
+        return list(self._all(work))
+
+    def _all(self, work: Callable) -> Iterator[tuple[str, object]]:
+        done = 0
+        for n, file in enumerate(self.files):
+            if file in self.left_out:
+                continue
+            try:
+                found = work(n, file, *read_case(self.folder, file, self.images, self.resample))
+            except Exception as error:
+                if not isinstance(error, HiDiffRefineError) and not is_memory_full(error):
+                    raise
+                sentence = str(error) if isinstance(error, HiDiffRefineError) else MEMORY_FULL
+                self.left_out[file] = sentence
+                self.notify(f"{file} is left out. {sentence}")
+                continue
+            done += 1
+            yield file, found
+        if not done:
+            raise VolumeError(
+                f"No case of {self.folder} can be used. The first: {next(iter(self.left_out.values()))}"
+            )

@@ -7,7 +7,7 @@ import numpy as np
 
 from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.evaluation.ball import ball_painter
-from HiDiffRefineLib.evaluation.cases import Subject, find_cases, label_names, read_case, read_labels_on
+from HiDiffRefineLib.evaluation.cases import Cases, Subject, label_names, read_labels_on
 from HiDiffRefineLib.evaluation.coarse import ellipsoid
 from HiDiffRefineLib.evaluation.hint_table import build_hints
 from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
@@ -38,6 +38,8 @@ def evaluate_hints(
     robot: str = "click",
     progress: Callable[[float, str], None] = lambda share, what: None,
     subject: Subject = WHOLE,
+    notify: Callable[[str], None] = lambda text: None,
+    resample: bool = False,
 ) -> dict:
     """Figures of all rows over the (case, label) pairs whose label is in the truth.
 
@@ -49,40 +51,48 @@ def evaluate_hints(
         steps: reverse steps of the row "refiner"; None for the refiner's default.
         prior: see `check_prior`.
         subject: which images, and what is judged in them.
+        notify, resample: see `Cases`.
         robot: one of `ROBOTS`. With scribbles there is no row "ball", which is painted at clicks.
 
     Returns:
-        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, "steps" and "device"}.
+        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, "steps" and "device",
+        "left_out": as `evaluate`}.
 
     Raises:
         as `evaluate`, and VolumeError where no case has a label to judge.
     """
-    files = find_cases(folder, names, subject.images)
-    check_prior(prior, files, pipeline)
+    cases = Cases(folder, names, subject.images, resample, notify)
+    check_prior(prior, cases.files, pipeline)
     check_subject(subject, pipeline)
     steps = pipeline.check(steps, networks(pipeline, prior))
-    known, curves = label_names(folder), {}
-    known |= {label.value: label.name for label in pipeline.bundle.labels}
+    cases.check(pipeline.bundle.labels)
+    known = label_names(folder) | {label.value: label.name for label in pipeline.bundle.labels}
     known = {1: subject.structure} if subject.structure else known
-    for n, file in enumerate(files):
-        volume, labels = read_case(folder, file, subject.images)
+
+    def corrected(n: int, file: str, volume: Volume, labels: np.ndarray) -> list[tuple[str, list]]:
         truth = subject.of(labels)
-        start = starter(pipeline, volume, prior, file, truth, subject)
-        values = judged(pipeline, truth)
+        start = starter(pipeline, volume, prior, file, truth, subject, resample)
+        values, found = judged(pipeline, truth), []
         for m, value in enumerate(values):
-            progress((n + m / len(values)) / len(files), f"{file} {known.get(value, f'label {value}')}")
+            share = (n + m / len(values)) / len(cases.files)
+            progress(share, f"{file} {known.get(value, f'label {value}')}")
             segment, mask = start(value)
             wanted = truth == value
             for row, refine in _ways(pipeline, segment, wanted, steps, robot).items():
                 place = placer(robot, (n, value))
-                curve = play(refine, mask, wanted, volume.spacing_kji, count, place)
-                curves.setdefault(row, []).append(curve)
+                found.append((row, play(refine, mask, wanted, volume.spacing_kji, count, place)))
+        return found
+
+    curves: dict[str, list] = {}
+    for _, found in cases.each(corrected):
+        for row, curve in found:
+            curves.setdefault(row, []).append(curve)
     progress(1.0, "done")
     if not curves:
         raise VolumeError(f"{folder} has no case with a label to correct.", "Check the files in its labels/.")
     measured = setup(folder, prior, robot, count, curves) | {"data": subject.title(folder.resolve().name)}
     measured |= {"steps": steps, "device": str(pipeline.device)}
-    return {"hints": build_hints(curves), "hints_setup": measured}
+    return {"hints": build_hints(curves), "hints_setup": measured, "left_out": cases.left_out}
 
 
 def setup(folder: Path, prior: str, robot: str, count: int, curves: dict[str, list]) -> dict:
@@ -140,7 +150,13 @@ def judged(pipeline: Pipeline, truth: np.ndarray) -> list[int]:
 
 
 def starter(
-    pipeline: Pipeline, volume: Volume, prior: str, file: str, truth: np.ndarray, subject: Subject = WHOLE
+    pipeline: Pipeline,
+    volume: Volume,
+    prior: str,
+    file: str,
+    truth: np.ndarray,
+    subject: Subject = WHOLE,
+    resample: bool = False,
 ) -> Callable[[int], tuple[Segment, np.ndarray]]:
     """Label value → the segment as edits take it, and its mask (k, j, i) to start from.
 
@@ -155,7 +171,7 @@ def starter(
     if prior in PRIORS:
         labelmap = np.zeros(scan.grid.shape_kji, np.uint8)
     else:
-        labelmap = subject.of(read_labels_on(volume, Path(prior) / file))
+        labelmap = subject.of(read_labels_on(volume, Path(prior) / file, resample))
 
     def start(value: int) -> tuple[Segment, np.ndarray]:
         mask = ellipsoid(truth == value) if prior == "coarse" else labelmap == value

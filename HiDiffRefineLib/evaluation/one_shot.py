@@ -11,16 +11,18 @@ import torch
 
 from HiDiffRefineLib.dssm.typicality import reference_of, unlikeness
 from HiDiffRefineLib.evaluation.calibration import best_temperature, near_border
-from HiDiffRefineLib.evaluation.cases import find_cases, read_case
+from HiDiffRefineLib.evaluation.cases import Cases, find_cases, read_case
 from HiDiffRefineLib.evaluation.metrics import auroc
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.evaluation.unlike import SPOILT, foreign_scans, spoilt
+from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.compose import compose, label_probability, whole_probability
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.one_shot import Variant, profile_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
 from HiDiffRefineLib.training.device_patches import augmented
 from HiDiffRefineLib.volumes.read import title
+from HiDiffRefineLib.volumes.volume import Volume
 
 # What the table always has, beside the bundle's own number of steps.
 ROWS = {"dssm_tau0": Variant(0), "dssm_k1": Variant(1)}
@@ -47,6 +49,8 @@ def evaluate_dssm(
     unlike: Sequence[Path] = (),
     ablations: bool = False,
     progress: Callable[[float, str], None] = lambda share, what: None,
+    notify: Callable[[str], None] = lambda text: None,
+    resample: bool = False,
 ) -> dict:
     """Figures of DSSM over the cases of a folder.
 
@@ -55,6 +59,7 @@ def evaluate_dssm(
         names: only these cases (file names without extension).
         unlike: folders of images of other kinds, beside spoilt images of these cases.
         ablations: also the rows of `ABLATIONS`.
+        notify, resample: see `Cases`.
 
     Returns:
         the JSON of `build_result`; if the bundle's DSSM is calibrated, "ood_auroc" too, over all kinds of
@@ -64,29 +69,28 @@ def evaluate_dssm(
         VolumeError: no such folder or cases, or a case that can't be read.
         ConfigError, BundleError: a bundle without DSSM.
     """
-    files = find_cases(folder, names)
+    cases = Cases(folder, names, resample=resample, notify=notify)
     pipeline.check(None, ["dssm"])
-    rows: dict[str, list] = {}
-    known: list[np.ndarray] = []
-    others: dict[str, list[np.ndarray]] = {}
+    cases.check(pipeline.bundle.labels)
     reference = pipeline.bundle.settings.get("dssm", {}).get("typical")
-    for n, file in enumerate(files):
-        progress(n / len(files), file)
-        volume, truth = read_case(folder, file)
+
+    def measured(n: int, file: str, volume: Volume, truth: np.ndarray) -> tuple[dict, np.ndarray, dict, Grid]:
+        progress(n / len(cases.files), file)
         scan = pipeline.scan(volume)
         found, own = case_figures(pipeline, scan, truth, ablations)
-        for row, figures in found.items():
-            rows.setdefault(row, []).append(figures)
-        if reference:
-            known.append(own)
-            for kind, profile in spoilt_profiles(pipeline, scan, seed=n).items():
-                others.setdefault(kind, []).append(profile)
+        return found, own, spoilt_profiles(pipeline, scan, seed=n) if reference else {}, scan.grid
+
+    done = [found for _, found in cases.each(measured)]
+    rows = {row: [figures[row] for figures, *_ in done] for row in done[0][0]}
+    known = [own for _, own, _, _ in done]
+    others = {kind: [spoilt[kind] for _, _, spoilt, _ in done] for kind in done[0][2]}
     if reference:
         for other in unlike:
-            scans = foreign_scans(other, scan.grid, pipeline.device, FOREIGN)
+            scans = foreign_scans(other, done[-1][3], pipeline.device, FOREIGN)
             others[other.name] = [profile_of(pipeline.one_shot(one)) for one in scans]
     progress(1.0, "done")
-    result = build_result(pipeline.bundle.name, [title(Path(file)) for file in files], rows)
+    names = [title(Path(file)) for file in cases.files if file not in cases.left_out]
+    result = build_result(pipeline.bundle.name, names, rows) | {"left_out": cases.left_out}
     return result | (ood_figures(known, others, reference) if reference else {})
 
 

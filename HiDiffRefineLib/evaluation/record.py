@@ -7,6 +7,7 @@ from HiDiffRefineLib.bundles import Bundle, load_bundle, update_settings
 from HiDiffRefineLib.errors import BundleError, ConfigError
 from HiDiffRefineLib.evaluation.hint_table import HINT_ROWS, markdown_hint_table
 from HiDiffRefineLib.evaluation.table import markdown_table
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 _CARD = "docs/README.md"
 # What a hint table is told from others by. A new measurement of the same takes the old one's place.
@@ -50,7 +51,7 @@ def record_dssm(folder: str | Path, result: dict, split: str, command: str) -> N
     bundle = load_bundle(folder)
     _parted(bundle, "dssm")
     validation = {"split": split, "date": _today(), "command": command}
-    validation |= {key: value for key, value in result.items() if key != "bundle"}
+    validation |= {key: value for key, value in result.items() if key not in ("bundle", "left_out")}
     update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), "validation": validation})
     _replace(bundle, "dssm", f"{split}\n`{command}`, {_today()}.\n\n{markdown_table(result)}")
 
@@ -138,7 +139,7 @@ def _parted(bundle: Bundle, section: str) -> tuple[str, str]:
 
 
 def _replace(bundle: Bundle, section: str, text: str) -> None:
-    (bundle.folder / _CARD).write_text(text.join(_parted(bundle, section)), encoding="utf-8")
+    write_whole(bundle.folder / _CARD, text.join(_parted(bundle, section)).encode())
 
 
 def _today() -> str:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from HiDiffRefineLib.evaluation.cases import find_cases, read_case
+from HiDiffRefineLib.evaluation.cases import Cases
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability, whole_probability
 from HiDiffRefineLib.inference.doubt import tempered
@@ -15,6 +16,7 @@ from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
 from HiDiffRefineLib.inference.refiner import Region, plain_refinement, reverse_steps
 from HiDiffRefineLib.session.editing import SAMPLES
 from HiDiffRefineLib.volumes.read import title
+from HiDiffRefineLib.volumes.volume import Volume
 
 
 def evaluate(
@@ -23,6 +25,8 @@ def evaluate(
     names: Sequence[str] = (),
     steps: int | None = None,
     progress: Callable[[float, str], None] = lambda share, what: None,
+    notify: Callable[[str], None] = lambda text: None,
+    resample: bool = False,
 ) -> dict:
     """Figures of all rows over the cases of a folder.
 
@@ -30,23 +34,26 @@ def evaluate(
         folder: holds images/ and labels/ with the same file names.
         names: only these cases (file names without extension).
         steps: reverse steps of the row "refiner"; None for the refiner's default.
+        notify: told of a GPU that is full, and of cases: see `Cases`.
+        resample: see `read_labels_on`.
 
     Returns:
-        the JSON of `build_result`.
+        the JSON of `build_result`, and "left_out": file name → why.
 
     Raises:
-        VolumeError: no such folder or cases, or a case that can't be read.
+        VolumeError: no such folder or cases, or none that can be used.
         ConfigError, BundleError: a bundle that can't be evaluated.
     """
-    files = find_cases(folder, names)
+    cases = Cases(folder, names, resample=resample, notify=notify)
     steps = pipeline.check(steps, ("segmentor", "refiner", "plain_refiner"))
-    rows: dict[str, list] = {}
-    for n, file in enumerate(files):
-        progress(n / len(files), file)
-        volume, truth = read_case(folder, file)
+    cases.check(pipeline.bundle.labels)
+
+    def measured(n: int, file: str, volume: Volume, truth: np.ndarray) -> dict[str, dict]:
+        progress(n / len(cases.files), file)
         whole = partial(whole_probability, shape_kji=truth.shape)
-        for row, (maps, means, seconds) in answers(pipeline, pipeline.scan(volume), steps).items():
-            figures = case_row(
+        found = pipeline.where_there_is_room(lambda one: answers(one, one.scan(volume), steps), notify)
+        return {
+            row: case_row(
                 compose(maps, truth.shape),
                 partial(whole, means or maps),
                 truth,
@@ -54,9 +61,14 @@ def evaluate(
                 volume.spacing_kji,
                 seconds,
             )
-            rows.setdefault(row, []).append(figures)
+            for row, (maps, means, seconds) in found.items()
+        }
+
+    done = cases.each(measured)
     progress(1.0, "done")
-    return build_result(pipeline.bundle.name, [title(Path(file)) for file in files], rows)
+    rows = {row: [figures[row] for _, figures in done] for row in done[0][1]}
+    result = build_result(pipeline.bundle.name, [title(Path(file)) for file, _ in done], rows)
+    return result | {"left_out": cases.left_out}
 
 
 def answers(pipeline: Pipeline, scan: Scan, steps: int) -> dict[str, tuple[list, list, float]]:

@@ -1,20 +1,23 @@
 """Hints from any file that a user may have: markups of 3D Slicer, or scribbles painted on a labelmap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from HiDiffRefineLib.errors import HintError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint, Painted
-from HiDiffRefineLib.hints.markups import read_markups, sign_of
+from HiDiffRefineLib.hints.markups import not_of_segment, read_markups, several_segments
+from HiDiffRefineLib.hints.naming import stroke_owner
 from HiDiffRefineLib.hints.rasterize import check_inside
+from HiDiffRefineLib.hints.signs import Signs
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.read import EXTENSIONS, read_segmentation
 
 POSITIVE, NEGATIVE = 1, 2
 
 
-def read_hints(path: Path, grid: Grid) -> list[Hint]:
+def read_hints(path: Path, grid: Grid, signs: Signs, segment_id: str = "") -> list[Hint]:
     """The hints of one file, in order of time.
 
     - .mrk.json: points and curves in the file's order, the curves as thin as a voxel; see `read_markups`.
@@ -23,49 +26,69 @@ def read_hints(path: Path, grid: Grid) -> list[Hint]:
 
     Args:
         grid: of the image; each hint must cover a voxel of it.
+        signs: what names say, and what the user has told of them.
+        segment_id: the segment that the hints are for; see `read_markups`. The module's strokes too are kept
+            for all segments together.
 
     Raises:
-        HintError: another kind of file, no hints in it, or one outside the volume.
+        HintError: another kind of file, no hints in it, one outside the volume, or nothing says whether they
+            are positive.
         VolumeError: a labelmap that cannot be read.
     """
     if path.name.lower().endswith(".json"):
-        hints = read_markups(path, None, float(grid.spacing_kji.min()))
+        hints = read_markups(path, signs, float(grid.spacing_kji.min()), segment_id)
     elif not path.name.lower().endswith(EXTENSIONS):
         raise HintError(
             f"{path.name}: This kind of file holds no hints.",
             f"Save points and curves from 3D Slicer as .mrk.json, paint as {', '.join(EXTENSIONS)}.",
         )
     else:
-        hints = _painted(path)
-    try:
+        hints = _painted(path, signs, segment_id)
+    with _named(path):
         check_inside(hints, grid)
-    except HintError as error:
-        raise HintError(f"{path.name}: {error.message}", error.remedy) from error
     return hints
 
 
-def _painted(path: Path) -> list[Hint]:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Puts the file's name in front of every refusal."""
+    try:
+        yield
+    except HintError as error:
+        raise HintError(f"{path.name}: {error.message}", error.remedy) from error
+
+
+def _painted(path: Path, signs: Signs, segment_id: str) -> list[Hint]:
     volume, labels = read_segmentation(path)
     present = [label for label in labels if (volume.array == label.value).any()]
-    if not present:
-        raise HintError(f"{path.name}: Nothing is painted on it.", "Paint at least one voxel.")
-    signs = _signs(path, present)
+    owners = {owner for label in present if (owner := stroke_owner(label.id))}
+    with _named(path):
+        if not present:
+            raise HintError("Nothing is painted on it.", "Paint at least one voxel.")
+        if segment_id and owners:
+            present = [label for label in present if stroke_owner(label.id) in ("", segment_id)]
+        elif len(owners) > 1:
+            raise several_segments(owners)
+        if not present:
+            raise not_of_segment()
+        positive = _positive(path, present, signs)
     paint = [
         Painted(volume.array == label.value, volume.ijk_to_ras, sign)
-        for label, sign in zip(present, signs, strict=True)
+        for label, sign in zip(present, positive, strict=True)
     ]
     return sorted(paint, key=lambda hint: not hint.positive)
 
 
-def _signs(path: Path, labels: Sequence[Label]) -> list[bool]:
+def _positive(path: Path, labels: Sequence[Label], signs: Signs) -> list[bool]:
     """Whether each label is positive: by its name, else by its value; a 1 alone, as the file's name says."""
-    by_value = {POSITIVE: len(labels) > 1 or sign_of(path.name) is not False, NEGATIVE: False}
-    named = [(sign_of(label.name), by_value.get(label.value)) for label in labels]
-    signs = [value if name is None else name for name, value in named]
-    if None in signs:
-        unknown = labels[signs.index(None)].value
-        raise HintError(
-            f"{path.name}: The value {unknown} says neither positive nor negative.",
-            "Paint with 1 for positive and 2 for negative, or name the segments positive and negative.",
-        )
-    return signs
+    found = []
+    for label in labels:
+        if label.value == NEGATIVE:
+            found.append(signs.of(label.name, default=False))
+        elif label.value == POSITIVE and len(labels) > 1:
+            found.append(signs.of(label.name, default=True))
+        elif label.value == POSITIVE:
+            found.append(signs.of(label.name, path.name, default=True))
+        else:
+            found.append(signs.of(label.name))
+    return found

@@ -6,13 +6,15 @@ vtkMRMLMarkupsJsonStorageNode.cxx, whose rules for missing fields are kept here.
 
 import json
 import os
-import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from HiDiffRefineLib.errors import HintError
 from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
+from HiDiffRefineLib.hints.naming import point_owner
+from HiDiffRefineLib.hints.signs import Signs
 
 # The numbers are from files of Slicer 4.
 TO_RAS = {
@@ -23,12 +25,10 @@ TO_RAS = {
 }
 # What Slicer draws between two control points of a curve.
 POINTS_PER_SEGMENT = 10
-# What says in a name whether hints belong to the segment: "negative-3", "PromptPos", but not "position".
-_SIGN = re.compile(r"(?i:(pos|neg)(?:itives?|atives?)?)(?![a-z])")
 _SAVE_AGAIN = "Save the markups again from 3D Slicer as .mrk.json."
 
 
-def read_markups(path: str | os.PathLike, positive: bool | None, width_mm: float) -> list[Hint]:
+def read_markups(path: str | os.PathLike, signs: Signs, width_mm: float, segment_id: str = "") -> list[Hint]:
     """Reads point lists, lines and curves of 3D Slicer as hints.
 
     The points of a list become clicks, in their order; each line and curve becomes a scribble. Control
@@ -37,18 +37,24 @@ def read_markups(path: str | os.PathLike, positive: bool | None, width_mm: float
 
     Args:
         path: a .mrk.json file.
-        positive: whether the hints belong to the segment; None where names say it (see `sign_of`): the
-            point's label, which Slicer makes of the list's name, else the markup's name, else the file's.
-            Where none does, they belong to it, as most hints do.
+        signs: tells whether the hints belong to the segment, by the point's label, which Slicer makes of the
+            list's name, else the markup's name, else the file's.
         width_mm: the scribbles' width.
+        segment_id: the segment that the hints are for. The lists of the module in 3D Slicer hold the hints of
+            all segments: of these only its points count, and new ones.
 
     Raises:
         HintError: the file is missing, is no markups file, holds other things than points, lines and
-            curves, or no points at all; or `width_mm` is impossible.
+            curves, or no points at all; nothing says whether they are positive; which segment they are for
+            can't be told; or `width_mm` is impossible.
     """
     path = Path(path).absolute()
     try:
-        hints = [hint for markup in _markups_in(path) for hint in _hints_of(markup, positive, width_mm, path)]
+        markups = _markups_in(path)
+        wanted = _owner(markups, segment_id)
+        hints = [hint for one in markups for hint in _hints_of(one, signs, width_mm, path, wanted)]
+        if not hints and wanted:
+            raise not_of_segment()
         if not hints:
             raise HintError("It holds no points.", "Place points in 3D Slicer and save the markups again.")
     except HintError as error:
@@ -56,10 +62,33 @@ def read_markups(path: str | os.PathLike, positive: bool | None, width_mm: float
     return hints
 
 
-def sign_of(name: str) -> bool | None:
-    """What a name says of hints: True for "pos"(itive), False for "neg"(ative), None for neither or both."""
-    said = {word.lower() for word in _SIGN.findall(name)}
-    return "pos" in said if len(said) == 1 else None
+def _owner(markups: Sequence[dict], segment_id: str) -> str:
+    """The segment whose points count in the module's lists; empty where there is no choice."""
+    owners = {
+        owner for markup in markups for point in _control_points(markup) if (owner := _for(markup, point))
+    }
+    if segment_id:
+        return segment_id if owners else ""
+    if len(owners) > 1:
+        raise several_segments(owners)
+    return ""
+
+
+def several_segments(owners: Iterable[str]) -> HintError:
+    """The refusal of the module's hints where nothing says whose to take."""
+    return HintError(
+        f"Its hints are for several segments ({', '.join(sorted(owners))}).",
+        "Give the mask as the .seg.nrrd of the same scene: it says which segment is which.",
+    )
+
+
+def not_of_segment() -> HintError:
+    """The refusal of the module's hints that are all for other segments."""
+    return HintError("It holds no hints for the chosen segment.", "Choose the segment that they are for.")
+
+
+def _for(markup: dict, point: dict) -> str:
+    return point_owner(str(markup.get("name", "")), str(point.get("description", "")))
 
 
 def _markups_in(path: Path) -> list:
@@ -79,29 +108,30 @@ def _markups_in(path: Path) -> list:
     return markups
 
 
-def _hints_of(markup: dict, positive: bool | None, width_mm: float, path: Path) -> list[Hint]:
+def _hints_of(markup: dict, signs: Signs, width_mm: float, path: Path, wanted: str) -> list[Hint]:
     kind = markup.get("type")
     if kind not in ("Fiducial", "Line", "Curve", "ClosedCurve"):
         raise HintError(
             f"Markups of the type '{kind}' cannot serve as hints.", "Use a point list, a line or a curve."
         )
-    labels, points_ras = _points(markup)
+    labels, points_ras = _points(markup, wanted)
     if not labels:
         return []
-    if positive is None:
-        said = [sign_of(str(markup.get("name", ""))), sign_of(path.name), True]
-        signs = [next(s for s in (sign_of(label), *said) if s is not None) for label in labels]
-    else:
-        signs = [bool(positive)] * len(labels)
+    names = (str(markup.get("name", "")), path.name)
+    positive = [signs.of(label, *names) for label in labels]
     if kind == "Fiducial":
-        return [Click(point, sign) for point, sign in zip(points_ras, signs, strict=True)]
+        return [Click(point, sign) for point, sign in zip(points_ras, positive, strict=True)]
     if kind != "Line":
         points_ras = _as_slicer_draws(points_ras, closed=kind == "ClosedCurve")
-    return [Scribble(points_ras, signs[0], width_mm)]
+    return [Scribble(points_ras, positive[0], width_mm)]
 
 
-def _points(markup: dict) -> tuple[list[str], np.ndarray]:
-    """Labels of the control points that have a position, and their positions, (n, 3) RAS mm."""
+def _points(markup: dict, wanted: str) -> tuple[list[str], np.ndarray]:
+    """Labels of the control points that have a position, and their positions, (n, 3) RAS mm.
+
+    Args:
+        wanted: the segment whose points count; empty for any.
+    """
     system = str(markup.get("coordinateSystem", "LPS"))
     if system not in TO_RAS:
         raise HintError(f"The coordinate system '{system}' is not known.", _SAVE_AGAIN)
@@ -111,15 +141,24 @@ def _points(markup: dict) -> tuple[list[str], np.ndarray]:
     try:
         placed = [
             point
-            for point in markup.get("controlPoints", [])
-            if point.get("positionStatus", "defined") == "defined" and point.get("position")
+            for point in _control_points(markup)
+            if point.get("positionStatus", "defined") == "defined"
+            and point.get("position")
+            and (not wanted or _for(markup, point) in ("", wanted))
         ]
         points = np.array([point["position"] for point in placed] or np.empty((0, 3)), float)
-    except (AttributeError, OverflowError, TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise _no_positions() from error
     if points.shape[1:] != (3,):
         raise _no_positions()
     return [str(point.get("label", "")) for point in placed], points * TO_RAS[system]
+
+
+def _control_points(markup: dict) -> list[dict]:
+    points = markup.get("controlPoints", [])
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        raise _no_positions()
+    return points
 
 
 def _no_positions() -> HintError:

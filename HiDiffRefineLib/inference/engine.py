@@ -6,14 +6,14 @@ from functools import cached_property
 import torch
 
 from HiDiffRefineLib.bundles import Bundle
+from HiDiffRefineLib.errors import is_memory_full
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.answering import answer
+from HiDiffRefineLib.inference.memory import GPU_FULL
 from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.prepared import KeptPriors, Prepared
 from HiDiffRefineLib.volumes.volume import Volume
-
-GPU_FULL = "The GPU is full; this runs on the processor and takes longer."
 
 
 class LocalEngine:
@@ -72,8 +72,8 @@ class LocalEngine:
                 given += 1
                 yield found
             return
-        except torch.cuda.OutOfMemoryError:
-            if self.on_processor is None:
+        except Exception as error:
+            if self.on_processor is None or not is_memory_full(error):
                 raise
         if self.pipeline.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -31,7 +31,7 @@ def hint_channels(
         float32 (HINT_CHANNELS, *grid.shape_kji) in 0…1, and float32 (1, *grid.shape_kji), as `hint_labels`:
         1 in positive hints, -1 in negative ones, else 0. Where two hints disagree only the newest is seen.
     """
-    shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji, device=device)
+    shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji, device=device, dtype=torch.float32)
     if hints:
         box = _reached(hints, grid)
         shown[(slice(None), *box)] = _drawn(hints, part_of(grid, box)).to(device)
@@ -52,7 +52,7 @@ def _reached(hints: Sequence[Hint], grid: Grid) -> Box:
 
 def _drawn(hints: Sequence[Hint], grid: Grid) -> torch.Tensor:
     """The channels, and what hints hold as one more, on a grid on the processor."""
-    shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji)
+    shown = torch.zeros(HINT_CHANNELS + 1, *grid.shape_kji, dtype=torch.float32)
     for hint in hints:
         voxels, clicked = tuple(hint_voxels(hint, grid).T), isinstance(hint, Click)
         positive = POSITIVE_CLICK if clicked else POSITIVE_SCRIBBLE

@@ -4,6 +4,13 @@ import numpy as np
 
 from HiDiffRefineLib.errors import VolumeError
 
+# A CT of nothing but soft tissue spans more than so many Hounsfield units.
+NARROWEST_CT = 150.0
+# Per cent of the voxels at either end that may lie anywhere.
+LEAST_SHARE = 0.2
+# The highest number of 16 bits with a sign.
+MOST_SIGNED = 32767
+
 
 def intensity_range(values: np.ndarray, rule: dict) -> tuple[float, float]:
     """The stored values that become 0 and 1.
@@ -23,19 +30,43 @@ def intensity_range(values: np.ndarray, rule: dict) -> tuple[float, float]:
         shown = values[values > lowest] if highest > lowest else values
         low, high = np.percentile(shown, [rule["low"], rule["high"]])
         return (float(low), float(high)) if high > low else (lowest, highest)
-    if 0 <= lowest < highest <= 1:
-        raise VolumeError(
-            "This CT is not in Hounsfield units: all its values lie between 0 and 1.",
-            "Load the CT as it was before it was scaled, or its DICOM series.",
-        )
+    check_hounsfield(values, rule)
     if is_8_bit_display(values, rule):
         return 0.0, 255.0
-    if lowest >= 0 and highest > rule["high"]:
-        raise VolumeError(
-            "This CT is not in Hounsfield units: it has no value below 0, not even in air.",
-            "Apply the rescale slope and intercept (often: subtract 1024), or load the DICOM series.",
-        )
     return rule["low"], rule["high"]
+
+
+def check_hounsfield(values: np.ndarray, rule: dict) -> None:
+    """Refuses (VolumeError) what is neither in Hounsfield units nor an 8-bit display of the rule's window.
+
+    A constant lowest value is padding, which scanners and programs put where they saw nothing: it tells no
+    units. Without it, a CT spans air to bone, and a good part of it lies below 0. Some hundred thousand
+    voxels tell as much as all, and a single voxel tells nothing.
+    """
+    step = int(np.ceil(np.cbrt(values.size / 3e5)))
+    sample = values[tuple(slice(None, None, step) for _ in values.shape)].ravel()
+    shown = sample[sample > values.min()]
+    if not shown.size:
+        return
+    lowest, most = np.percentile(shown, [LEAST_SHARE, 100 - LEAST_SHARE])
+    if most - lowest < NARROWEST_CT:
+        raise VolumeError(
+            f"This CT is not in Hounsfield units: its values lie between {lowest:.3g} and {most:.3g}.",
+            "Load the CT as it was before it was scaled, or its DICOM series.",
+        )
+    highest = float(values.max())
+    if lowest < 0 or highest <= rule["high"]:
+        return
+    if highest > MOST_SIGNED:
+        raise VolumeError(
+            f"This CT is not in Hounsfield units: it reaches up to {highest:.0f}, as negative values do that"
+            " are read without their sign.",
+            "Read it as signed numbers (subtract 65536 from values above 32767), or load the DICOM series.",
+        )
+    raise VolumeError(
+        "This CT is not in Hounsfield units: it has no value below 0, not even in air.",
+        "Apply the rescale slope and intercept (often: subtract 1024), or load the DICOM series.",
+    )
 
 
 def is_8_bit_display(values: np.ndarray, rule: dict) -> bool:

@@ -4,6 +4,7 @@ from math import prod
 
 import torch
 
+GPU_FULL = "The GPU is full; this runs on the processor and takes longer."
 # Windows at a time on a GPU: more are no faster.
 MOST_WINDOWS = 4
 # Peak memory of a forward pass, bytes per voxel of a window: 353 in bfloat16 and twice that in float32 by

@@ -4,21 +4,22 @@ from collections.abc import Callable, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import Bundle, refiner_of
-from HiDiffRefineLib.errors import ConfigError, VolumeError
+from HiDiffRefineLib.errors import ConfigError, VolumeError, is_memory_full
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
-from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps
+from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps, unlike_in_size
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.islands import remove_islands
+from HiDiffRefineLib.inference.memory import GPU_FULL
 from HiDiffRefineLib.inference.models import load_network
 from HiDiffRefineLib.inference.one_shot import OneShot, Variant, run_dssm, unlike
 from HiDiffRefineLib.inference.one_shot_hints import LabelHints, obeying
@@ -29,6 +30,8 @@ from HiDiffRefineLib.volumes.volume import Volume
 
 if TYPE_CHECKING:
     from HiDiffRefineLib.inference.engine import LocalEngine
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,20 @@ class Pipeline:
         other._networks = {key: deepcopy(network).to(device) for key, network in self._networks.items()}
         return other
 
+    def where_there_is_room(
+        self, work: Callable[["Pipeline"], Result], notify: Callable[[str], None] = lambda text: None
+    ) -> Result:
+        """What some work with this pipeline gives; on the processor where the GPU is full, which is told."""
+        try:
+            return work(self)
+        except Exception as error:
+            if self.device.type == "cpu" or not is_memory_full(error):
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        notify(GPU_FULL)
+        return work(self.on(torch.device("cpu")))
+
     def check_modality(self, volume: Volume) -> None:
         """Refuses a volume (VolumeError) that says it is of another modality than the bundle's."""
         modality = self.bundle.settings.get("modality", volume.modality)
@@ -190,8 +207,11 @@ class Pipeline:
         Args:
             progress: called with the share done.
             hints: in mode "dssm", hints of labels by their values.
-            notify: told, in mode "dssm", of an image that is unlike those the model knows.
+            notify: told of an image that is unlike those the model knows: in voxels and field of view, and in
+                mode "dssm" in what it shows.
         """
+        if warning := unlike_in_size(self.bundle, scan.bounds_ras, scan.grid.spacing_kji):
+            notify(warning)
         if self.mode == "dssm":
             found = self.one_shot(scan, None, progress, hints)
             if warning := unlike(found, self.bundle):
@@ -288,7 +308,7 @@ def segment(
     for roi in regions or [None]:
         pipeline.bounds_ras(volume, roi)
     if not regions:
-        maps = _label_maps(pipeline, pipeline.scan(volume), steps, seed, progress, notify, hints)
+        maps = _label_maps(pipeline, volume, None, steps, seed, progress, notify, hints)
         labelmap = compose(maps, grid.shape_kji)
         return (obeying(labelmap, hints, grid) if hints else labelmap), maps
     labelmap, maps = np.zeros(grid.shape_kji, np.uint8), []
@@ -297,17 +317,26 @@ def segment(
         def share(done: float, what: str, n: int = n) -> None:
             progress((n + done) / len(regions), what)
 
-        scan = pipeline.scan(volume, roi)
-        inside = roi.holds(scan.grid)
-        parts = _label_maps(pipeline, scan, steps, seed, share, notify, hints)
+        there = part_of(grid, box)
+        inside = roi.holds(there)
+        parts = _label_maps(pipeline, volume, roi, steps, seed, share, notify, hints)
         found = [part.within(inside) for part in parts]
-        part = compose(found, scan.grid.shape_kji)
+        part = compose(found, there.shape_kji)
         labelmap[box][part > 0] = part[part > 0]
         maps += [part.moved(box) for part in found]
     return (obeying(labelmap, hints, grid) if hints else labelmap), maps
 
 
 def _label_maps(
+    pipeline: Pipeline, volume: Volume, roi, steps: int, seed: int, progress, notify, hints
+) -> list[LabelProbability]:
+    def work(pipeline: Pipeline) -> list[LabelProbability]:
+        return _scanned_maps(pipeline, pipeline.scan(volume, roi), steps, seed, progress, notify, hints)
+
+    return pipeline.where_there_is_room(work, notify)
+
+
+def _scanned_maps(
     pipeline: Pipeline, scan: Scan, steps: int, seed: int, progress, notify, hints
 ) -> list[LabelProbability]:
     share = 0.6 if steps else 1.0

@@ -127,7 +127,7 @@ def chain_answers(
     said: list[torch.Tensor] = []
 
     def denoise(state: torch.Tensor, t: int) -> torch.Tensor:
-        share = torch.full((samples,), t / chain.steps, device=state.device)
+        share = torch.full((samples,), t / chain.steps, device=state.device, dtype=torch.float32)
         with torch.inference_mode(), autocast(state.device):
             said.append(network.denoise(state, prior, share, features))
         return said[-1]
@@ -171,7 +171,7 @@ def _logit(probability: torch.Tensor) -> torch.Tensor:
 def _fade(shape_kji, like: torch.Tensor) -> torch.Tensor:
     fade = like.new_ones(shape_kji)
     for axis, (size, width) in enumerate(zip(shape_kji, FADE_KJI, strict=True)):
-        index = torch.arange(size, device=like.device)
+        index = torch.arange(size, device=like.device, dtype=like.dtype)
         ramp = (torch.minimum(index, size - 1 - index) / width).clamp(0, 1)
         fade = fade * ramp.view([-1 if n == axis else 1 for n in range(3)])
     return fade[None]

@@ -7,6 +7,7 @@ from math import ceil
 import numpy as np
 import torch
 
+from HiDiffRefineLib.errors import is_memory_full
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
@@ -188,9 +189,9 @@ def sweep(
                 overlap=overlap,
                 mode="gaussian",
             )[0]
-        except torch.cuda.OutOfMemoryError:
+        except Exception as error:
             # Another program may have taken what was free a moment ago.
-            if batch == 1:
+            if batch == 1 or not is_memory_full(error):
                 raise
             torch.cuda.empty_cache()
             batch, done = 1, 0

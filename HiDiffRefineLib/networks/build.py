@@ -23,6 +23,7 @@ def build_network(name: str, arguments: dict) -> nn.Module:
     if name not in NETWORKS:
         raise BundleError(f"Network '{name}' is unknown.", f"Known networks: {', '.join(NETWORKS)}.")
     try:
-        return NETWORKS[name](**arguments)
+        # Whatever the host program has made torch's default.
+        return NETWORKS[name](**arguments).float()
     except (TypeError, ValueError) as error:
         raise BundleError(f"Network '{name}' can't be built: {error}.", "Check network.arguments.") from error

@@ -2,7 +2,6 @@
 
 import os
 import queue
-import re
 import sys
 import threading
 import time
@@ -12,7 +11,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from HiDiffRefineLib.bundles import load_bundle
-from HiDiffRefineLib.errors import HiDiffRefineError
+from HiDiffRefineLib.errors import MAKE_ROOM, MEMORY_FULL, HiDiffRefineError, is_memory_full
 from HiDiffRefineLib.runtime import shared
 from HiDiffRefineLib.runtime.kept import SharedPriors
 from HiDiffRefineLib.runtime.wire import (
@@ -164,12 +163,8 @@ def _sentence(error: Exception, log: str) -> tuple[str, str]:
             f"The worker's Python has no module '{error.name}'.",
             "Install the extension's requirements (in 3D Slicer: the PyTorch extension), then try again.",
         )
-    # On the processor torch says it with a RuntimeError.
-    if isinstance(error, MemoryError) or re.search("out of memory|not enough memory", str(error)):
-        return (
-            "There is not enough memory for this.",
-            "Close other programs or volumes, or work on a part of the volume.",
-        )
+    if is_memory_full(error):
+        return MEMORY_FULL, MAKE_ROOM
     return (
         f"The worker met an error that it does not know ({type(error).__name__}).",
         f"Try again; if it stays, report it with the file {log}.",

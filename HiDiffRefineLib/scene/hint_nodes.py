@@ -14,6 +14,7 @@ import vtk
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Painted, bounds_ras
+from HiDiffRefineLib.hints.naming import LIST, SIGNS, list_name, point_description, stroke_id, stroke_owner
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.scene.labelmaps import oriented_image
 from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local, segment_ids, segment_mask
@@ -27,7 +28,6 @@ GLYPHS = {
 }
 # By which a segmentation refers to its hints, in saved scenes too.
 ROLES = ("HiDiffRefine.positive", "HiDiffRefine.negative", "HiDiffRefine.strokes")
-SIGNS = {True: "+", False: "−"}
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ def new_hint_nodes(volume_node, segmentation_node) -> HintNodes:
     """Empty hint nodes for a segmentation of a volume, under the volume's transform."""
     scene = volume_node.GetScene()
     points = [
-        scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"HiDiffRefine {SIGNS[positive]}")
+        scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", list_name(positive))
         for positive in (True, False)
     ]
-    strokes = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "HiDiffRefine strokes")
+    strokes = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{LIST} strokes")
     for node in (*points, strokes):
         node.CreateDefaultDisplayNodes()
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
@@ -71,11 +71,6 @@ def new_hint_nodes(volume_node, segmentation_node) -> HintNodes:
     for role, node in zip(ROLES, (*points, strokes), strict=True):
         segmentation_node.SetNodeReferenceID(role, node.GetID())
     return HintNodes(*points, strokes)
-
-
-def stroke_id(segment_id: str, positive: bool) -> str:
-    """ID of the segment that takes strokes for a segment."""
-    return f"{SIGNS[positive]} {segment_id}"
 
 
 def reopen(nodes: HintNodes, volume_node, volume: Volume) -> None:
@@ -130,7 +125,7 @@ def removed_hints(nodes: HintNodes, segment_id: str, known: Sequence[Hint]) -> l
         for n in _defined(node)
     }
     clicks = [n for n, hint in enumerate(known) if isinstance(hint, Click)]
-    return [n for n in clicks if _description(n, segment_id) not in there]
+    return [n for n in clicks if point_description(n, segment_id) not in there]
 
 
 def drop_new_points(nodes: HintNodes) -> None:
@@ -172,18 +167,14 @@ def show_hints(
         for number, hint in enumerate(told):
             if isinstance(hint, Click):
                 visible = segment_id == selected
-                point = (_description(number, segment_id), tuple(hint.point_ras), visible)
+                point = (point_description(number, segment_id), tuple(hint.point_ras), visible)
                 wanted[hint.positive].append(point)
         _show_strokes(nodes, segment_id, [hint for hint in told if isinstance(hint, Painted)], volume)
     for positive, node in points.items():
         _show_points(node, wanted[positive])
     display = nodes.strokes.GetDisplayNode()
     for name in segment_ids(nodes.strokes):
-        display.SetSegmentVisibility(name, name.partition(" ")[2] == selected)
-
-
-def _description(number: int, segment_id: str) -> str:
-    return f"{number} {segment_id}"
+        display.SetSegmentVisibility(name, stroke_owner(name) == selected)
 
 
 def _show_points(node, wanted: list[tuple[str, tuple, bool]]) -> None:

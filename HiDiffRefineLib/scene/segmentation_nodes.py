@@ -13,7 +13,7 @@ from HiDiffRefineLib.scene.labelmaps import mask_of, within
 from HiDiffRefineLib.scene.matrices import to_world
 from HiDiffRefineLib.volumes.labels import TISSUE, Label
 from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE
-from HiDiffRefineLib.volumes.seg_nrrd import codes_in, terminology_entry
+from HiDiffRefineLib.volumes.seg_nrrd import codes_in, legible, terminology_entry
 from HiDiffRefineLib.volumes.volume import Volume
 
 # At a time, in a few milliseconds: the user interface waits meanwhile.
@@ -39,7 +39,7 @@ def segment_ids(node) -> list[str]:
 
 def segment_name(node, segment_id: str) -> str:
     """What the user calls it."""
-    return node.GetSegmentation().GetSegment(segment_id).GetName()
+    return legible(node.GetSegmentation().GetSegment(segment_id).GetName())
 
 
 def add_segment(node, name: str, label: Label | None, segment_id: str = "") -> str:
@@ -75,11 +75,13 @@ def label_of(node, segment_id: str, value: int) -> Label:
     for name in (segment.GetTerminologyEntryTagName(), TYPE, NAME, PARAMETERS):
         text = vtk.mutable("")
         if segment.GetTag(name, text):
-            tags[name] = str(text)
+            tags[name] = legible(str(text))
     together = "".join(f"{name}:{text}|" for name, text in tags.items())
     category, kind, modifier, region, region_modifier = codes_in(together)
     color = tuple(round(255 * channel) for channel in segment.GetColor())
-    label = Label(value, segment.GetName(), color, category or TISSUE, kind or TISSUE, modifier, together)
+    label = Label(
+        value, segment_name(node, segment_id), color, category or TISSUE, kind or TISSUE, modifier, together
+    )
     return replace(label, region=region, region_modifier=region_modifier)
 
 

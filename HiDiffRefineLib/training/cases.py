@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.volumes.new_files import new_files
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def save_cases(path: Path, cases: list[Case]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Neighbouring bytes are neighbouring voxels: their differences compress better than they do.
     filters = [{"id": lzma.FILTER_DELTA, "dist": 1}, {"id": lzma.FILTER_LZMA2, "preset": 6}]
-    with lzma.open(path, "wb", format=lzma.FORMAT_XZ, filters=filters) as file:
+    with new_files(path) as [new], lzma.open(new, "wb", format=lzma.FORMAT_XZ, filters=filters) as file:
         for case in cases:
             np.save(file, np.array(case.name))
             for array in (case.image, case.labels, case.ijk_to_ras):

@@ -10,6 +10,7 @@ from HiDiffRefineLib.bundles import Bundle
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.geometry.sampling import resample_labelmap
+from HiDiffRefineLib.volumes.new_files import new_files
 
 # Spacing of packed maps in mm.
 MAP_MM = 1.0
@@ -105,7 +106,7 @@ def read_head_maps(folder: Path, bundle: Bundle) -> HeadMaps:
 def save_head_maps(path: Path, maps: HeadMaps) -> None:
     """Packs heads into one lzma-compressed archive: 20 in some 8 MiB."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lzma.open(path, "wb", preset=6) as file:
+    with new_files(path) as [new], lzma.open(new, "wb", preset=6) as file:
         np.save(file, maps.values)
         np.save(file, maps.targets)
         for head in maps.heads:

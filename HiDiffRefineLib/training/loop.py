@@ -3,18 +3,20 @@
 import json
 import time
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from math import cos, isfinite, pi
 from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.training.config import TrainConfig
+from HiDiffRefineLib.volumes.new_files import new_files, write_whole
 
 WARMUP_SHARE = 0.03
 LOG_EVERY = 50
@@ -88,10 +90,11 @@ def fit(
             return
         state = {"network": network.state_dict(), "averaged": averaged.state_dict(), "iteration": iteration}
         state |= {"optimizer": optimizer.state_dict(), "spent": spent, "log": log}
-        torch.save(state, output / "checkpoint.partial")
-        (output / "checkpoint.partial").replace(output / "checkpoint.pt")
+        packed = BytesIO()
+        torch.save(state, packed)
+        write_whole(output / "checkpoint.pt", packed.getvalue())
         save_half(averaged.module, output / "weights.safetensors")
-        (output / "log.json").write_text(json.dumps(log))
+        write_whole(output / "log.json", json.dumps(log).encode())
 
     saved = time.monotonic()
     started = saved - spent
@@ -144,7 +147,7 @@ def mean_terms(steps: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 def save_half(network: nn.Module, path: Path) -> None:
     """The network's weights as fp16 safetensors, contiguous, whatever the memory format in training."""
     state = network.state_dict()
-    save_file({k: v.detach().cpu().contiguous().half() for k, v in state.items()}, path)
+    write_whole(path, save({k: v.detach().cpu().contiguous().half() for k, v in state.items()}))
 
 
 def load_half(network: nn.Module, path: str) -> None:
@@ -167,5 +170,6 @@ def plot_curves(log: list[dict], path: Path) -> None:
         axes.plot(iterations, smooth, label=name)
     axes.set(xlabel="iteration", ylabel="loss (mean of 20 entries)", title=path.parent.name)
     axes.legend()
-    figure.savefig(path, dpi=80, bbox_inches="tight")
+    with new_files(path) as [new]:
+        figure.savefig(new, dpi=80, bbox_inches="tight")
     plt.close(figure)

@@ -10,6 +10,7 @@ from HiDiffRefineLib.bundles import Bundle
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.segmentor import Prior, run_segmentor
 from HiDiffRefineLib.training.cases import Case
+from HiDiffRefineLib.volumes.new_files import new_files
 
 
 def predict_case(network, case: Case, bundle: Bundle, device: torch.device) -> Prior:
@@ -21,7 +22,7 @@ def predict_case(network, case: Case, bundle: Bundle, device: torch.device) -> P
 
 def save_priors(path: Path, priors: dict[str, Prior]) -> None:
     """Priors by case name as one lzma archive, probabilities in 8 bits: some MiB for twenty volumes."""
-    with lzma.open(path, "wb", preset=1) as file:
+    with new_files(path) as [new], lzma.open(new, "wb", preset=1) as file:
         for name, prior in priors.items():
             np.save(file, np.array(name))
             np.save(file, torch.round(prior.probabilities[1:].float() * 255).to(torch.uint8).cpu().numpy())

@@ -15,6 +15,7 @@ from HiDiffRefineLib.training.head_maps import load_head_maps
 from HiDiffRefineLib.training.loop import fit, make_fabric
 from HiDiffRefineLib.training.soft_dice import soft_dice_loss
 from HiDiffRefineLib.training.synthesis import HeadSynthesis
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 # Small structures weigh more in the first steps: after 300 of a small trial 14 were found instead of 5. Later
 # that would make them too large. See `dice_and_cross_entropy`.
@@ -101,4 +102,4 @@ def write_dice(path: Path, dice: dict[str, list[float]], names: list[str]) -> No
     # JSON knows no nan, which stands for a structure that no image showed.
     means = {name: None if isnan(mean) else mean for name, mean in means.items()}
     figures = {"heads": list(dice), "images_per_head": IMAGES_PER_HEAD, "mean": whole, "per_label": means}
-    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(figures, indent=2) + "\n").encode())

@@ -7,11 +7,20 @@ import numpy as np
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.boxes import slabs, whole_box
 
-SPACING_RANGE_MM = (0.01, 50.0)
-# Real images hold about a hundred different values or more, a segmentation hardly this many labels.
-FEWEST_VALUES = 64
+# From micro-CT to the thickest slices.
+SPACING_RANGE_MM = (0.001, 50.0)
+# Hardly a segmentation has more labels.
+MOST_LABELS = 255
+# How far from a whole number a label may be that was stored scaled.
+LABEL_OFF = 0.25
+# See `likeness_to_labels`.
+PERHAPS_LABELS, SURELY_LABELS = 1, 2
+FEW_LABELS = 16
+FEW_LABELS_EQUAL, MANY_LABELS_EQUAL, IMAGE_EQUAL = 0.94, 0.8, 0.75
 # 1e-3 forgives direction cosines that were rounded to three decimals: 0.3 mm over a 300 mm image.
 ORTHONORMAL_TOLERANCE = 1e-3
+# Differences of such values still fit into 32 bits.
+LARGEST = 1e30
 # At a time, in a few milliseconds.
 _LOOKED_AT_BYTES = 8 * 2**20
 
@@ -33,7 +42,7 @@ def check_grid(
     if any(n > 1 for n in size_ijk[3:]):
         raise VolumeError(
             f"The image has {len(size_ijk)} dimensions ({' × '.join(map(str, size_ijk))}).",
-            "Extract one 3-D frame or time point and load that.",
+            "Extract one 3-D frame or time point and load that; of maps of probabilities, one label's mask.",
         )
     if any(n == 0 for n in size_ijk):
         raise VolumeError("The image is empty: it has no voxels.", "Export it again from its source.")
@@ -94,15 +103,45 @@ def checking_intensities(array: np.ndarray) -> Iterator[np.ndarray]:
             raise not_numbers()
         ends += [part.min(), part.max()]
         yield part
+    farthest = max(map(float, ends), key=abs)
+    if abs(farthest) > LARGEST:
+        raise VolumeError(
+            f"The image holds a value of {farthest:.3g}, which no scanner gives.",
+            "Replace such values, for instance by the background value, and load it again.",
+        )
     if min(ends) == max(ends):
         raise VolumeError(
             f"The image is constant: every voxel is {ends[0]:g}.",
             "Check that the right file was chosen and that its export succeeded.",
         )
+    if likeness_to_labels(array) == SURELY_LABELS:
+        raise segmentation()
+
+
+def likeness_to_labels(array: np.ndarray) -> int:
+    """Whether an array (k, j, i) is a segmentation: `SURELY_LABELS`, `PERHAPS_LABELS`, or 0 for an image.
+
+    A segmentation holds few values, all whole numbers, in regions: two neighbours within structures have the
+    same one. Of images with coarse grey values, as some converters leave them, neighbours differ. Measured on
+    six data sets, 86 to 100 % of the neighbours are equal in segmentations, and in
+    images less than 72 % with 20 grey values, 93 % with 8.
+    """
     # Some hundred thousand voxels tell as much as all; fewer than a thousand may hold few values by chance.
     step = int(np.ceil(np.cbrt(array.size / 3e5)))
-    if array.size > 1000 and len(np.unique(array[::step, ::step, ::step])) <= FEWEST_VALUES:
-        raise segmentation()
+    values, counts = np.unique(array[::step, ::step, ::step], return_counts=True)
+    if array.size <= 1000 or len(values) > MOST_LABELS + 1:
+        return 0
+    background, slices = values[counts.argmax()], array[:: int(np.ceil(array.size / 1e6))]
+    pairs = equal = 0
+    for first, second in ((slices[:, 1:], slices[:, :-1]), (slices[..., 1:], slices[..., :-1])):
+        inside = (first != background) & (second != background)
+        pairs += np.count_nonzero(inside)
+        equal += np.count_nonzero(inside & (first == second))
+    share = equal / max(pairs, 1)
+    whole = (values == np.floor(values)).all()
+    if whole and share > (FEW_LABELS_EQUAL if len(values) < FEW_LABELS else MANY_LABELS_EQUAL):
+        return SURELY_LABELS
+    return PERHAPS_LABELS if share > IMAGE_EQUAL else 0
 
 
 def not_numbers() -> VolumeError:
@@ -118,15 +157,44 @@ def segmentation() -> VolumeError:
     return VolumeError("This is a segmentation, not an image.", "Choose the image that it was made of.")
 
 
-def check_labels(array: np.ndarray) -> None:
-    """Refuses a labelmap whose values are not whole numbers from 0 to 65535.
+def damaged() -> VolumeError:
+    """The refusal of a file that can't be read."""
+    return VolumeError(
+        "The file is damaged, incomplete, or not of the kind that its name says.",
+        "Copy or export it again from its source.",
+    )
+
+
+def whole_labels(array: np.ndarray) -> np.ndarray:
+    """Labels of any type as the smallest unsigned integers that hold them.
+
+    Some programs store labels scaled, so that they come back as 2.9998 or 4.2: values that lie near whole
+    numbers, each by itself, are these.
 
     Raises:
-        VolumeError: as said.
+        VolumeError: other values than whole numbers from 0 to 65535.
     """
     # NaN fails each comparison, so it is refused as well.
-    if not ((array >= 0) & (array <= 65535) & (array == np.floor(array))).all():
-        raise VolumeError(
-            "The file is no labelmap: it holds values that are not whole numbers from 0 to 65535.",
-            "Choose the segmentation instead of the image.",
-        )
+    if not np.issubdtype(array.dtype, np.integer) and not (array == np.floor(array)).all():
+        array = _rounded(array)
+    if array.min() < 0 or array.max() > 65535:
+        raise no_labelmap()
+    return array.astype(np.min_scalar_type(int(array.max())))
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    step = int(np.ceil(np.cbrt(array.size / 3e5)))
+    if len(np.unique(array[::step, ::step, ::step])) <= MOST_LABELS + 1:  # else no labels: spares the sorting
+        values = np.unique(array)
+        labels = np.rint(values)
+        if (np.abs(values - labels) < LABEL_OFF).all() and len(np.unique(labels)) == len(values):
+            return np.rint(array)
+    raise no_labelmap()
+
+
+def no_labelmap() -> VolumeError:
+    """The refusal of an image where a labelmap is asked for."""
+    return VolumeError(
+        "The file is no labelmap: it holds values that are not whole numbers from 0 to 65535.",
+        "Choose the segmentation instead of the image, and no map of probabilities.",
+    )

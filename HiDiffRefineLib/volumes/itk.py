@@ -1,10 +1,13 @@
 """The seam to SimpleITK: its LPS frame, and its habit of writing to the terminal."""
 
+import locale
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -13,7 +16,13 @@ from HiDiffRefineLib.errors import VolumeError
 # ITK and DICOM count millimetres to the patient's left and posterior, we to the right and anterior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
-_stderr_lock = threading.Lock()
+_PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
+_lock = threading.Lock()
+# Of ITK, up to an empty line; of nifti_clib; of VNL, with the matrix that it did not like.
+_WARNINGS = re.compile(
+    rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?|/\S*/vnl/.*\n(?:M = \[[^\]]*\]\n?)?)",
+    re.MULTILINE,
+)
 
 
 def affine_from_itk(origin, spacing, direction) -> np.ndarray:
@@ -49,22 +58,61 @@ def check_letters(path: Path) -> None:
 
 
 @contextmanager
-def native_messages_silenced() -> Iterator[None]:
-    """Drops what C++ code writes to the process's standard error.
+def native_calls() -> Iterator[None]:
+    """Around whatever has ITK read or write a file: numbers with a decimal point, and no messages of its own.
 
-    ITK, GDCM and nifti_clib report a bad file there besides raising; the user gets our sentence only.
-    The file descriptor belongs to the whole process, hence the lock.
+    All this belongs to the whole process, hence the lock.
     """
-    with _stderr_lock:
-        try:
-            saved = os.dup(2)
-        except OSError:  # no standard error at all, as in a Windows application
-            yield
-            return
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+    with _lock, _decimal_points(), _small_shear_allowed(), _messages_dropped():
+        yield
+
+
+@contextmanager
+def _decimal_points() -> Iterator[None]:
+    """NRRD files are read and written by the locale, which Qt sets: 1.75 is 1 where it has commas."""
+    before = locale.setlocale(locale.LC_NUMERIC)
+    if before == "C":
+        yield
+        return
+    locale.setlocale(locale.LC_NUMERIC, "C")
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, before)
+
+
+@contextmanager
+def _small_shear_allowed() -> Iterator[None]:
+    """Has ITK read NIfTI files whose rounded axes are not quite at right angles; `read` says how far off."""
+    before = os.environ.get(_PERMISSIVE)
+    os.environ[_PERMISSIVE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_PERMISSIVE)
+        if before is not None:
+            os.environ[_PERMISSIVE] = before
+
+
+@contextmanager
+def _messages_dropped() -> Iterator[None]:
+    """Drops what ITK, GDCM and nifti_clib report of a bad file besides raising: the user gets our sentence.
+
+    What other threads write to the standard error meanwhile comes a moment later. It is lost where the file
+    is bad: nobody can tell what is whose.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error at all, as in a Windows application
+        yield
+        return
+    with TemporaryFile() as told:
+        os.dup2(told.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+        told.seek(0)
+        if others := _WARNINGS.sub(b"", told.read()):
+            os.write(2, others)

@@ -28,6 +28,7 @@ class Label:
             it was made) and are written again word for word.
         region: the part of the body that it lies in, if any.
         region_modifier: laterality of the region, if any.
+        id: by which 3D Slicer knows the segment; empty where it does not come from there.
     """
 
     value: int
@@ -39,6 +40,7 @@ class Label:
     tags: str = ""
     region: Code | None = None
     region_modifier: Code | None = None
+    id: str = ""
 
 
 # What 3D Slicer gives a segment that nobody has said more of.

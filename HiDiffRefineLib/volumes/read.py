@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -13,18 +14,24 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import SimpleITK as sitk
 
-from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.errors import VolumeError, is_memory_full
 from HiDiffRefineLib.volumes.checks import (
+    check_direction,
     check_grid,
     check_intensities,
-    check_labels,
+    damaged,
+    likeness_to_labels,
     not_numbers,
     segmentation,
     sheared,
+    whole_labels,
 )
-from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_messages_silenced
+from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_calls
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
-from HiDiffRefineLib.volumes.seg_nrrd import labels_in
+from HiDiffRefineLib.volumes.nifti2 import as_nifti1
+from HiDiffRefineLib.volumes.nifti_forms import read_forms
+from HiDiffRefineLib.volumes.seg_nrrd import check_values, flattened, labels_in, layers_in, legible
+from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.unzipped import Unzipped
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -40,6 +47,8 @@ _NIFTI_TYPES = {
     "512": "u2",
     "768": "u4",
 }
+# In the name of a file that may be a segmentation.
+_SAYS_LABELS = re.compile(r"(?<![a-z])(?:seg|segmentation|labels?|labelmap|mask)(?![a-z])", re.IGNORECASE)
 EXTENSIONS = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -61,11 +70,18 @@ def read_volume(path: str | os.PathLike) -> Volume:
             raise segmentation()
         volume = _read(path)
         check_intensities(volume.array)
+        if _SAYS_LABELS.search(path.name) and likeness_to_labels(volume.array):
+            raise segmentation()
     return volume
 
 
 def read_labelmap(path: str | os.PathLike) -> Volume:
-    """Reads a labelmap, single-layer .seg.nrrd included; an empty one (all 0) is fine.
+    """The labelmap of `read_segmentation`."""
+    return read_segmentation(path)[0]
+
+
+def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
+    """Reads a labelmap, .seg.nrrd included, and what its values mean; an empty one (all 0) is fine.
 
     It may be one voxel thin: 3D Slicer saves a segmentation cropped, a scribble to its slice.
 
@@ -73,38 +89,33 @@ def read_labelmap(path: str | os.PathLike) -> Volume:
         path: as for `read_volume`.
 
     Returns:
-        The labelmap, array (k, j, i) of the smallest unsigned integer type that holds its values.
+        the labelmap, array (k, j, i) of the smallest unsigned integer type that holds its values, and a label
+        for each segment that a .seg.nrrd lists (the empty ones too) and for each further value. Segments of
+        several layers get values of their own.
 
     Raises:
-        VolumeError: as for `read_volume`, or the values are not whole numbers from 0 to 65535.
+        VolumeError: as for `read_volume`; the values are not whole numbers from 0 to 65535; or segments of a
+            .seg.nrrd overlap.
     """
     path = Path(path).absolute()
+    labels, layers = [], []
     with named(path):
-        volume = _read(path, thinnest=1)
-        check_labels(volume.array)
-    return volume.like(volume.array.astype(np.min_scalar_type(int(volume.array.max()))))
-
-
-def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
-    """A labelmap as from `read_labelmap`, and what its values mean.
-
-    Returns:
-        the labelmap, and a label for each segment that a .seg.nrrd lists (the empty ones too) and for each
-        further value.
-
-    Raises:
-        VolumeError: as for `read_labelmap`, or segments that can't be told apart.
-    """
-    volume = read_labelmap(path)
-    labels, held = [], set(np.unique(volume.array).tolist()) - {0}
-    if str(path).lower().endswith(".seg.nrrd"):
-        reader = _opened(Path(path).absolute())
-        reader.ReadImageInformation()
-        fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-        with named(Path(path)):
-            labels = labels_in(fields, held)
-    unlisted = held - {label.value for label in labels}
-    return volume, [*labels, *map(nameless_label, sorted(unlisted))]
+        in_slicers_form = path.name.lower().endswith(".seg.nrrd")
+        volume = _read(path, thinnest=1, layered=in_slicers_form)
+        if in_slicers_form:
+            with native_calls():
+                reader = opened(path)
+                reader.ReadImageInformation()
+            keys = filter(str.isascii, reader.GetMetaDataKeys())  # as all that Slicer writes are
+            fields = {key: legible(reader.GetMetaData(key)) for key in keys}
+            labels, layers = labels_in(fields), layers_in(fields)
+            check_values(labels, layers)
+        array = volume.array
+        if array.ndim == 4:
+            array, labels = flattened(array, labels, layers)
+        array = whole_labels(array)
+    unlisted = set(np.unique(array).tolist()) - {0} - {label.value for label in labels}
+    return volume.like(array), [*labels, *map(nameless_label, sorted(unlisted))]
 
 
 def read_probabilities(path: str | os.PathLike) -> tuple[int, Iterator[Volume]]:
@@ -122,12 +133,12 @@ def read_probabilities(path: str | os.PathLike) -> tuple[int, Iterator[Volume]]:
             raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
         path.open("rb").close()
         check_letters(path)
-        with _in_small_letters(path) as file, native_messages_silenced():
-            reader = _opened(file)
+        with _in_small_letters(path) as file, native_calls():
+            reader = opened(file)
             try:
                 reader.ReadImageInformation()
             except RuntimeError as error:
-                raise _damaged() from error
+                raise _unreadable(error) from error
         _check_pixel_type(reader)
     return math.prod(reader.GetSize()[3:]), _maps(path, reader)
 
@@ -141,7 +152,7 @@ def _maps(path: Path, reader: sitk.ImageFileReader) -> Iterator[Volume]:
         for _ in range(math.prod(reader.GetSize()[3:])):
             array = np.empty(shape, kind)
             if file.readinto(memoryview(array).cast("B")) != array.nbytes:
-                raise _damaged()
+                raise damaged()
             array = array.astype(np.float32, copy=False)
             if slope not in (0, 1) or intercept:
                 array = array * np.float32(slope or 1) + np.float32(intercept)
@@ -149,7 +160,7 @@ def _maps(path: Path, reader: sitk.ImageFileReader) -> Iterator[Volume]:
                 raise not_numbers()
             yield Volume(array, affine, title(path))
         if file.read(1):  # its checksum is verified at the end
-            raise _damaged()
+            raise damaged()
 
 
 @contextmanager
@@ -175,15 +186,22 @@ def title(path: Path) -> str:
     return name
 
 
-def _read(path: Path, thinnest: int = 2) -> Volume:
+def _read(path: Path, thinnest: int = 2, layered: bool = False) -> Volume:
     if not path.exists():
         raise VolumeError("There is no such file or folder.", "Check the path.")
-    if path.is_dir() or not path.name.lower().endswith(EXTENSIONS):
+    if path.is_dir():
+        raise VolumeError(
+            "This is a folder, not a file.",
+            "Choose a file in it; a DICOM segmentation becomes a mask by import-dicom.",
+        )
+    if not path.name.lower().endswith(EXTENSIONS):
         raise unknown()
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     check_letters(path)
-    with _in_small_letters(path) as file, native_messages_silenced():
-        return Volume(*_read_file(file, thinnest), title(path))
+    with _in_small_letters(path) as named_so, as_nifti1(named_so) as file, native_calls():
+        array, ijk_to_ras = _read_file(file, thinnest, layered)
+        forms = read_forms(file) if file.name.lower().endswith(_NIFTI) else None
+        return Volume(array, ijk_to_ras, title(path), forms=forms)
 
 
 def unknown() -> VolumeError:
@@ -210,7 +228,7 @@ def _in_small_letters(path: Path) -> Iterator[Path]:
         yield file
 
 
-def _opened(path: Path) -> sitk.ImageFileReader:
+def opened(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     if path.suffix.lower() in (".mha", ".mhd"):
@@ -218,35 +236,73 @@ def _opened(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _read_file(path: Path, thinnest: int) -> tuple[np.ndarray, np.ndarray]:
-    reader = _opened(path)
+def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np.ndarray]:
+    reader = opened(path)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         # ITK's NIfTI reader refuses sheared and singular axes by itself.
-        raise (sheared() if "orthonormal" in str(error) else _damaged()) from error
+        raise (sheared() if "orthonormal" in str(error) else _unreadable(error)) from error
 
     # Checked before the voxels are read: ITK mends some of it in silence (negative spacing).
-    size = reader.GetSize()
+    size, unit = reader.GetSize(), unit_mm(path, reader)
     axes = min(reader.GetDimension(), 3)
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:axes, :axes]
-    _check_pixel_type(reader)
-    check_grid(size, reader.GetSpacing(), direction, thinnest)
+    _check_pixel_type(reader, layered)
+    check_grid(size, [unit * step for step in reader.GetSpacing()], direction, thinnest)
     if path.name.lower().endswith(_NIFTI):
-        _check_nifti_voxels(path, reader)
+        check_nifti_voxels(path, reader)
 
     try:
         array = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
-        raise _damaged() from error
-    affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
-    return array.reshape(size[2::-1]), affine  # drops further axes, of length 1
+        raise _unreadable(error) from error
+    affine = placed(reader)
+    affine[:3] *= unit
+    components = reader.GetNumberOfComponents()
+    # Drops further axes, of length 1.
+    return array.reshape(*size[2::-1], *([components] if components > 1 else [])), affine
 
 
-def _check_pixel_type(reader: sitk.ImageFileReader) -> None:
+def placed(reader: sitk.ImageFileReader) -> np.ndarray:
+    """The 4×4 from (i, j, k, 1) to RAS of a file whose header was read, in the file's unit.
+
+    Raises:
+        VolumeError: axes that are not at right angles.
+    """
+    corrected = "ITK_sform_corrected"
+    if reader.HasMetaDataKey(corrected) and reader.GetMetaData(corrected) == "YES":
+        return _straightened(reader)
+    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3]
+    return affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
+
+
+def _straightened(reader: sitk.ImageFileReader) -> np.ndarray:
+    """The affine of a NIfTI file whose axes are not quite at right angles, by its sform.
+
+    ITK turns such axes too, but some by more than they are off. Here all are turned as little as can be,
+    about the middle of the volume.
+
+    Raises:
+        VolumeError: they are further off than rounding explains.
+    """
+    stored = np.eye(4)
+    stored[:3] = [[float(x) for x in reader.GetMetaData(f"srow_{axis}").split()] for axis in "xyz"]
+    lengths = np.linalg.norm(stored[:3, :3], axis=0)
+    direction = stored[:3, :3] / np.where(lengths > 0, lengths, 1)
+    check_direction(direction)
+    left, _, right = np.linalg.svd(direction)
+    affine, middle = stored.copy(), (np.array(reader.GetSize()[:3]) - 1) / 2
+    affine[:3, :3] = left @ right * lengths
+    affine[:3, 3] += (stored[:3, :3] - affine[:3, :3]) @ middle
+    affine[:3] *= reader.GetSpacing()[0] / lengths[0]  # the file may count in micrometres
+    return affine
+
+
+def _check_pixel_type(reader: sitk.ImageFileReader, layered: bool) -> None:
     if reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise VolumeError("The image is complex-valued.", "Export its magnitude and load that.")
-    if reader.GetNumberOfComponents() > 1:
+    if reader.GetNumberOfComponents() > 1 and not layered:
         raise VolumeError(
             f"The file holds {reader.GetNumberOfComponents()} values per voxel"
             " (a colour image, vectors, or overlapping segments).",
@@ -254,7 +310,7 @@ def _check_pixel_type(reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
+def check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
     """ITK fills the missing end of a truncated NIfTI file with zeros, reads NaN as 0, and says nothing."""
     left = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8
     with _nifti_voxels(path, reader) as (file, kind):
@@ -265,7 +321,7 @@ def _check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
         while file.read(1 << 20):  # its checksum is verified at the end
             pass
     if left:
-        raise _damaged()
+        raise damaged()
 
 
 @contextmanager
@@ -284,11 +340,9 @@ def _nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> Iterator[tuple[io
             file.read(int(float(reader.GetMetaData("vox_offset"))) - 4)
             yield file, np.dtype(kind).newbyteorder(order)
     except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise _damaged() from error
+        raise damaged() from error
 
 
-def _damaged() -> VolumeError:
-    return VolumeError(
-        "The file is damaged, incomplete, or not of the kind that its name says.",
-        "Copy or export it again from its source.",
-    )
+def _unreadable(error: RuntimeError) -> Exception:
+    """What ITK's refusal to read means."""
+    return MemoryError(str(error)) if is_memory_full(error) else damaged()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from HiDiffRefineLib.geometry.lattice import laid
+from HiDiffRefineLib.volumes.nifti_forms import NiftiForms
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,14 @@ class Volume:
         ijk_to_ras: 4×4 float64, from (i, j, k, 1) in voxels to RAS millimetres (voxel centres).
         name: shown to the user; no path.
         modality: DICOM's code, for instance CT or MR; empty where the file does not say.
+        forms: both places in the header of a NIfTI file, which files made of it keep.
     """
 
     array: np.ndarray
     ijk_to_ras: np.ndarray
     name: str = ""
     modality: str = ""
+    forms: NiftiForms | None = None
 
     @property
     def spacing_kji(self) -> np.ndarray:
@@ -32,11 +35,6 @@ class Volume:
         """Another array (k, j, i) on this volume's grid."""
         return Volume(array, self.ijk_to_ras, name or self.name)
 
-    def same_grid(self, other: "Volume") -> bool:
-        """Whether another volume has the same voxels in the same places, but for rounding (1e-3 mm)."""
-        same_shape = self.array.shape == other.array.shape
-        return same_shape and np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=1e-3)
-
 
 def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     """A mask on the grid of a volume, where its voxels are voxels of it; None where they are not.
@@ -45,7 +43,7 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
     Of an empty one it saves a single voxel of no meaning. Other programs flip axes or swap them.
 
     Returns:
-        labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where that reaches out.
+        labels (k, j, i) of the volume's shape, 0 beyond the mask's grid; None also where labels lie outside.
     """
     result = np.zeros(volume.array.shape, mask.array.dtype)
     if mask.array.size == 1 and not mask.array.any():
@@ -55,7 +53,12 @@ def laid_on(volume: Volume, mask: Volume) -> np.ndarray | None:
         return None
     array, first = found
     last = first + array.shape
-    if (first < 0).any() or (last > volume.array.shape).any():
+    low, high = np.maximum(first, 0), np.minimum(last, volume.array.shape)
+    inside = array[
+        tuple(slice(*side) for side in zip(low - first, np.maximum(high, low) - first, strict=True))
+    ]
+    if np.count_nonzero(inside) != np.count_nonzero(array):
         return None
-    result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] = array
+    if inside.size:
+        result[tuple(slice(*side) for side in zip(low, high, strict=True))] = inside
     return result

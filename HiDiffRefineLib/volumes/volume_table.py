@@ -2,17 +2,34 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.labels import Label
+from HiDiffRefineLib.volumes.new_files import write_whole
+
+# Below this volumes are told in mm³.
+SMALL_ML = 0.05
 
 
 def millilitres_per_voxel(ijk_to_ras: np.ndarray) -> float:
     """The size of a voxel, from the 4×4."""
     return abs(float(np.linalg.det(ijk_to_ras[:3, :3]))) / 1000
+
+
+def volume_text(millilitres: float) -> str:
+    """A volume as a user reads it: "12.3 ml"; below 50 mm³, where that would be 0.0, "8.25 mm³"."""
+    if 0 < millilitres < SMALL_ML:
+        return f"{1000 * millilitres:.3g} mm³"
+    return f"{millilitres:.1f} ml"
+
+
+def cut_values(labelmap: np.ndarray) -> set[int]:
+    """The labels of a labelmap (k, j, i) that touch its border: what was imaged of them is not all."""
+    faces = (labelmap.take(end, axis) for axis in range(3) for end in (0, -1))
+    return set(np.unique(np.concatenate([np.unique(face) for face in faces])).tolist()) - {0}
 
 
 def volume_table(
@@ -29,16 +46,18 @@ def volume_table(
         parts: name → values of some of the labelmap's voxels, which get a column of their own.
 
     Returns:
-        {"value", "segment", "voxels", "ml", one "ml NAME" for each part} for each label.
+        {"value", "segment", "voxels", "ml", one "ml NAME" for each part, "cut"} for each label; cut says
+        whether the segment touches the border of the image, so that it may be larger.
     """
     size = millilitres_per_voxel(ijk_to_ras)
     highest = max((label.value for label in labels), default=0)
     counts = {name: _counts(values, highest) for name, values in (parts or {}).items()}
-    whole = _counts(labelmap, highest)
+    whole, cut = _counts(labelmap, highest), cut_values(labelmap)
     return [
         {"value": label.value, "segment": label.name, "voxels": int(whole[label.value])}
         | {"ml": float(whole[label.value] * size)}
         | {f"ml {name}": float(count[label.value] * size) for name, count in counts.items()}
+        | {"cut": label.value in cut}
         for label in labels
     ]
 
@@ -46,19 +65,22 @@ def volume_table(
 def write_volume_table(path: Path, table: Sequence[dict]) -> None:
     """Writes a `volume_table` as CSV: comma, decimal point, a line of column names, ml to a tenth of a mm³.
 
+    Volumes below 50 mm³ keep six digits. The column cut says "yes" or nothing.
+
     Raises:
-        VolumeError: the file can't be written.
+        FileError: the file can't be written.
     """
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, table[0] if table else ["value", "segment", "voxels", "ml"])
-            writer.writeheader()
-            for row in table:
-                writer.writerow({k: f"{v:.4f}" if k.startswith("ml") else v for k, v in row.items()})
-    except OSError as error:
-        raise VolumeError(
-            f"'{path.name}' could not be written ({error.strerror}).", "Choose another folder."
-        ) from error
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, table[0] if table else ["value", "segment", "voxels", "ml", "cut"])
+    writer.writeheader()
+    for row in table:
+        volumes = {key: _digits(ml) for key, ml in row.items() if key.startswith("ml")}
+        writer.writerow(row | volumes | {"cut": "yes" if row["cut"] else ""})
+    write_whole(path, text.getvalue().encode())
+
+
+def _digits(millilitres: float) -> str:
+    return f"{millilitres:.6g}" if 0 < millilitres < SMALL_ML else f"{millilitres:.4f}"
 
 
 def _counts(values: np.ndarray, highest: int) -> np.ndarray:

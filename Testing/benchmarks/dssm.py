@@ -14,6 +14,7 @@ import torch
 from torch import multiprocessing
 
 from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.cli.outputs import write_json
 from HiDiffRefineLib.evaluation.one_shot import (
     FOREIGN,
     case_figures,
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     result |= left_out_figures([case[2][0] for case in found], others)
     result["profiles"] = {name: [one.tolist() for one in known] for name, _, known, _ in found}
     print(format_table(result))
-    options.json.write_text(json.dumps(result, indent=1))
+    write_json(options.json, result)
 
 
 def prepared(options) -> Pipeline:

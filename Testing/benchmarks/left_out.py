@@ -12,7 +12,6 @@ the held-out fold. Its networks are trained with the shipped configuration, less
 """
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import torch
 from torch import multiprocessing
 
 from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.cli.outputs import write_json
 from HiDiffRefineLib.evaluation.hinted import answered, previews
 from HiDiffRefineLib.evaluation.robot_user import play
 from HiDiffRefineLib.geometry.grids import Grid
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
             row = " | ".join(f"{value:.3f}" for value in dice.mean(0))
             print(f"| {options.cases.name.partition('.')[0]} | {name} | {row} |", flush=True)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        write_json(options.json, found)
 
 
 if __name__ == "__main__":

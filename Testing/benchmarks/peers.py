@@ -24,7 +24,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects
 from skimage.segmentation import random_walker
 
-from HiDiffRefineLib.cli.outputs import check_json, write_json
+from HiDiffRefineLib.cli.outputs import write_json
 from HiDiffRefineLib.errors import HiDiffRefineError
 from HiDiffRefineLib.evaluation.ball import ball_painter
 from HiDiffRefineLib.evaluation.cases import find_cases, read_case, read_labels_on
@@ -32,6 +32,7 @@ from HiDiffRefineLib.evaluation.centre_line import depth_mm
 from HiDiffRefineLib.evaluation.hint_table import build_hints, format_hint_table
 from HiDiffRefineLib.evaluation.hinted import setup
 from HiDiffRefineLib.evaluation.robot_user import ROBOTS, Answer, RobotHint, placer, play
+from HiDiffRefineLib.volumes.new_files import check_writable
 from HiDiffRefineLib.volumes.read import title
 
 UNDECIDED, FOREGROUND, BACKGROUND = 0, 1, 2
@@ -213,7 +214,8 @@ def main() -> None:
         print(f"Grow from seeds is left out, slicer-core cannot be imported: {error}", file=sys.stderr)
         del tools["grow_from_seeds"]
     try:
-        check_json(options.json)
+        if options.json:
+            check_writable(options.json)
         result = measure(options, tools)
         print(format_hint_table(result["hints"]))
         if options.json:

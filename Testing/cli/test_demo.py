@@ -48,7 +48,7 @@ def test_with_a_brain_segmentor_the_demo_corrects_a_hippocampus(brain, head, tmp
         read_segmentation(tmp_path / "demo" / f"head_{what}.seg.nrrd")[0] for what in ("prior", "refined")
     )
     value = next(one.value for one in load_bundle("brain-mr").labels if one.name == "left hippocampus")
-    assert volume.same_grid(refined)
+    np.testing.assert_allclose(refined.ijk_to_ras, volume.ijk_to_ras, atol=1e-3)
     ras_to_ijk = np.linalg.inv(volume.ijk_to_ras)
     for hint in demo.HINTS:
         i, j, k = np.rint((ras_to_ijk @ [*hint.point_ras, 1])[:3]).astype(int)

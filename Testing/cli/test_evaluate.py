@@ -43,7 +43,7 @@ def measure(small_models, cases, tmp_path):
 def test_the_refiner_alone_corrects_every_label_from_nothing(measure, capsys):
     status, result = measure("--bundle", "refiner-only", "--hints", 1, "--cases", "two")
     assert status == 0
-    assert set(result) == {"bundle", "cases", "hints", "hints_setup"}
+    assert set(result) == {"bundle", "cases", "hints", "hints_setup", "left_out"}
     assert (result["bundle"], result["cases"]) == ("refiner-only", ["two"])
     assert result["hints_setup"] == {
         "data": "cases", "prior": "empty", "robot": "click", "count": 1, "pairs": 2, "steps": 2,
@@ -93,7 +93,7 @@ def test_the_table_without_hints_can_be_left_out(measure, small_models, cases, c
     record = ("--record", small_models / "hippocampus-mr", "--split", "One, unseen.")
     before = load_bundle(small_models / "hippocampus-mr").settings["validation"]
     status, result = measure("--bundle", "hippocampus-mr", *more, *record)
-    assert status == 0 and set(result) == {"bundle", "cases", "hints", "hints_setup"}
+    assert status == 0 and set(result) == {"bundle", "cases", "hints", "hints_setup", "left_out"}
     assert result["cases"] == ["one"] and "95 %" not in capsys.readouterr().out
     settings = load_bundle(small_models / "hippocampus-mr").settings
     assert settings["validation"] == before
@@ -142,8 +142,7 @@ def test_figures_are_recorded_with_the_command(measure, small_models, cases):
     ],
 )
 def test_bad_wishes_are_refused_before_any_work(measure, monkeypatch, capsys, more, sentence):
-    monkeypatch.setattr("HiDiffRefineLib.evaluation.run.read_case", None)
-    monkeypatch.setattr("HiDiffRefineLib.evaluation.hinted.read_case", None)
+    monkeypatch.setattr("HiDiffRefineLib.evaluation.cases.read_case", None)
     status, result = measure(*more)
     error = capsys.readouterr().err
     assert status == 1 and result is None
@@ -155,3 +154,14 @@ def test_cases_without_labels_are_refused(measure, cases, capsys):
         sitk.WriteImage(sitk.Image(30, 30, 20, sitk.sitkUInt8), str(cases / "labels" / f"{case}.nii.gz"))
     assert measure("--bundle", "refiner-only", "--hints", 1)[0] == 1
     assert "no case with a label to correct" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [("--bundle", "refiner-only"), ("--bundle", "hippocampus-mr")])
+def test_a_bad_case_leaves_the_figures_of_the_others(measure, cases, small_models, capsys, more):
+    (cases / "labels" / "one.nii.gz").write_bytes(b"nonsense")
+    status, result = measure(*more, "--hints", 1, "--record", small_models / "refiner", "--split", "none")
+    told = capsys.readouterr()
+    assert status == 1 and result["cases"] == ["two"] and list(result["left_out"]) == ["one.nii.gz"]
+    assert "Warning: one.nii.gz is left out." in told.err
+    assert "The figures lack 1 case: one.nii.gz." in told.err
+    assert load_bundle("refiner").settings["hints"] == []

@@ -7,10 +7,12 @@ import sys
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from HiDiffRefineLib import __version__
 from HiDiffRefineLib.bundles import update_settings
 from HiDiffRefineLib.cli.main import main
+from HiDiffRefineLib.errors import MAKE_ROOM, MEMORY_FULL
 from HiDiffRefineLib.volumes.provenance import TYPE, tags_in
 from HiDiffRefineLib.volumes.read import read_segmentation
 
@@ -249,3 +251,35 @@ def test_outputs_never_overwrite_the_image_nor_each_other(small_models, image, t
         assert main([*command, *outputs]) == 1
         assert "would overwrite" in capsys.readouterr().err
     assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+@pytest.mark.parametrize(
+    "place", ["HiDiffRefineLib.dicom.images.read_image", "HiDiffRefineLib.inference.pipeline.run_segmentor"]
+)
+def test_full_memory_is_a_sentence(small_models, image, tmp_path, monkeypatch, capsys, error, place):
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr(place, full)
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--prior-only", "--device", "cpu"]
+    assert main([*command, "--output", str(tmp_path / "o.nii.gz")]) == 1
+    assert capsys.readouterr().err.endswith(f"Error: {MEMORY_FULL} {MAKE_ROOM}\n")
+    assert not (tmp_path / "o.nii.gz").exists()
+
+
+def test_an_error_that_no_one_foresaw_is_not_hidden(small_models, image, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr("HiDiffRefineLib.dicom.images.read_image", broken)
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--prior-only", "--device", "cpu"]
+    with pytest.raises(RuntimeError, match="something else"):
+        main([*command, "--output", str(tmp_path / "o.nii.gz")])

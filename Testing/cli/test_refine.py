@@ -1,17 +1,21 @@
 """refine: a mask from elsewhere and hints from files, as a user calls it."""
 
+import errno
 import io
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from HiDiffRefineLib.cli.main import main
-from HiDiffRefineLib.volumes.labels import Code, Label
+from HiDiffRefineLib.cli.refine import unlike_names
+from HiDiffRefineLib.volumes.labels import Code, Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_segmentation, read_volume
 from HiDiffRefineLib.volumes.write import write_segmentation
+from Testing.volumes.full_disk import full_after
 
 STRUCTURE, BRAIN = Code("SCT", "123037004", "Anatomical Structure"), Code("SCT", "12738006", "Brain")
 TAGS = (
@@ -93,7 +97,7 @@ def test_volumes_of_all_segments_go_into_a_table(refine, halves, markups, tmp_pa
     count = {value: np.count_nonzero(after.array == value) for value in (LEFT.value, RIGHT.value)}
     rows = [f"{one.value},{one.name},{count[one.value]}," for one in (LEFT, RIGHT)]
     lines = table.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "value,segment,voxels,ml"
+    assert lines[0] == "value,segment,voxels,ml,cut"
     assert all(line.startswith(row) for line, row in zip(lines[1:], rows, strict=True))
     assert f"Wrote {output} and {table} in" in capsys.readouterr().out
 
@@ -109,13 +113,13 @@ def read_volume_labels(path):
 
 
 def test_ras_and_lps_files_mean_the_same_place(refine, markups, tmp_path):
-    lps = refine(markups("lps", (10, 15, 13)), output=tmp_path / "a.nii.gz")[1]
-    ras = refine(markups("ras", (-10, -15, 13), system="RAS"), output=tmp_path / "b.nii.gz")[1]
+    lps = refine(markups("lps +", (10, 15, 13)), output=tmp_path / "a.nii.gz")[1]
+    ras = refine(markups("ras +", (-10, -15, 13), system="RAS"), output=tmp_path / "b.nii.gz")[1]
     np.testing.assert_array_equal(read_volume_labels(lps), read_volume_labels(ras))
 
 
 def test_the_later_hint_wins_and_the_earlier_is_said_to_be_overruled(refine, markups, capsys):
-    yes, no = markups("yes", (10, 15, 13)), markups("negative", (10, 15, 13))
+    yes, no = markups("yes +", (10, 15, 13)), markups("negative", (10, 15, 13))
     for files, expected in (((yes, no), 0), ((no, yes), LEFT.value)):
         status, output = refine(*files)
         assert status == 0 and read_volume_labels(output)[13, 15, 10] == expected
@@ -138,7 +142,7 @@ def test_names_that_a_log_file_has_no_letters_for(refine, markups, image, tmp_pa
     write_segmentation(empty, np.zeros_like(volume.array, np.uint8), volume.ijk_to_ras, [])
     log = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr(sys, "stdout", log)
-    status, _ = refine(markups("a", (10, 15, 13)), mask=empty, more=("--segment", "Wątroba"))
+    status, _ = refine(markups("a +", (10, 15, 13)), mask=empty, more=("--segment", "Wątroba"))
     assert status == 0 and b"W\\u0105troba: 0.0 ml" in log.buffer.getvalue()
 
 
@@ -182,13 +186,13 @@ def test_bad_hints_are_refused_before_any_edit(refine, markups, tmp_path, monkey
     broken.write_text("{")
     sitk.WriteImage(sitk.Image(30, 30, 20, sitk.sitkUInt8), str(nothing))
     for file, sentence in (
-        (markups("far", (10, 15, 13), (10, 15, 99)), "far.mrk.json: Hint 2 (positive click at"),
-        (markups("none"), "none.mrk.json: It holds no points."),
+        (markups("far +", (10, 15, 13), (10, 15, 99)), "far +.mrk.json: Hint 2 (positive click at"),
+        (markups("none +"), "none +.mrk.json: It holds no points."),
         (broken, "broken.mrk.json: The file is damaged"),
         (tmp_path / "missing.mrk.json", "missing.mrk.json: The file cannot be read"),
         (nothing, "nothing.nii.gz: Nothing is painted on it."),
         (
-            markups("taken", (10, 15, 13), (18, 15, 10)),
+            markups("taken +", (10, 15, 13), (18, 15, 10)),
             "Hint 2 (positive click at R -18.0, A -15.0, S 10.0 mm): The hint for 'left half' lies in the"
             " segment 'right half'.",
         ),
@@ -202,7 +206,7 @@ def test_bad_hints_are_refused_before_any_edit(refine, markups, tmp_path, monkey
 def test_bad_masks_images_and_outputs(refine, markups, halves, image, tmp_path, capsys):
     hints = markups("positive", (10, 15, 13))
     other = tmp_path / "other.nii.gz"
-    sitk.WriteImage(sitk.Image(30, 30, 21, sitk.sitkUInt8), str(other))
+    sitk.WriteImage(sitk.Image(30, 30, 21, sitk.sitkUInt8) + 1, str(other))
     for changes, sentence in (
         ({"mask": other}, "other.nii.gz: The mask has another geometry than the image ball."),
         ({"mask": image}, "The file is no labelmap"),
@@ -217,3 +221,73 @@ def test_bad_masks_images_and_outputs(refine, markups, halves, image, tmp_path, 
     sitk.WriteImage(sitk.GetImageFromArray(source), str(image))
     assert refine(hints)[0] == 1
     assert "not numbers (NaN or infinity)" in capsys.readouterr().err
+
+
+def test_a_full_disk_changes_no_file_and_says_so(refine, markups, tmp_path, capsys):
+    hints, output, table = markups("positive", (10, 15, 13)), tmp_path / "out.nii", tmp_path / "volumes.csv"
+    for path in (output, table):
+        path.write_bytes(b"old")
+    more = ("--segment", "left half", "--volumes", str(table))
+    with full_after(1000):
+        status, _ = refine(hints, output=output, more=more)
+    told = capsys.readouterr()
+    assert status == 1 and "Wrote" not in told.out
+    assert "'out.nii' could not be written" in told.err and "space left" in told.err
+    assert output.read_bytes() == table.read_bytes() == b"old"
+
+
+def test_a_table_that_has_no_room_takes_the_mask_along(refine, markups, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("HiDiffRefineLib.cli.refine.write_volume_table", full)
+    more = ("--segment", "left half", "--volumes", str(tmp_path / "v.csv"))
+    status, output = refine(markups("positive", (10, 15, 13)), more=more)
+    assert status == 1 and not output.exists()
+    assert "'out.seg.nrrd' and 'v.csv' could not be written" in capsys.readouterr().err
+
+
+def test_the_user_tells_what_no_name_says(refine, markups, capsys):
+    hints, more = markups("clicks", (10, 15, 13)), ("--segment", "left half")
+    status, output = refine(hints, more=more)
+    error = capsys.readouterr().err
+    assert status == 1 and "clicks.mrk.json: 'F-1' says neither positive nor negative" in error
+    assert "--positive NAME" in error
+    for sign, expected in (("positive", LEFT.value), ("negative", 0)):
+        status, output = refine(hints, more=(*more, f"--{sign}", "clicks"))
+        assert status == 0 and read_volume_labels(output)[13, 15, 10] == expected
+    assert refine(hints, more=(*more, "--positive", "clicks", "--negative", "click"))[0] == 1
+    assert "is called 'click'" in capsys.readouterr().err
+
+
+def test_a_further_segment_beside_others(refine, halves, markups, capsys):
+    hints = markups("positive", (3, 3, 3))
+    status, output = refine(hints, more=("--segment", "cyst", "--new-segment"))
+    assert status == 0
+    before, _ = read_segmentation(halves)
+    after, labels = read_segmentation(output)
+    assert [(label.value, label.name) for label in labels][2] == (6, "cyst") and after.array[3, 3, 3] == 6
+    for label in (LEFT, RIGHT):
+        np.testing.assert_array_equal(after.array == label.value, before.array == label.value)
+    for more in (("--segment", "left half", "--new-segment"), ("--new-segment",)):
+        assert refine(hints, more=more)[0] == 1
+        assert "needs a name that no other has" in capsys.readouterr().err
+
+
+def test_equal_names_are_told_and_never_collide(capsys):
+    labels = [replace(nameless_label(n), name=name) for n, name in enumerate(("a", "a", "a (1)", "b"), 1)]
+    assert [label.name for label in unlike_names(labels)] == ["a (1)'", "a (2)", "a (1)", "b"]
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and told[0].endswith("The one of value 1 is 'a (1)'' now.")
+
+
+def test_maps_of_probabilities_are_no_mask(refine, markups, image, tmp_path, capsys):
+    source = sitk.ReadImage(str(image))
+    maps = sitk.Cast(sitk.RescaleIntensity(source, 0, 1), sitk.sitkFloat32)
+    for one, sentence in (
+        (maps, "no map of probabilities"),
+        (sitk.JoinSeries([maps, maps]), "of maps of prob"),
+    ):
+        sitk.WriteImage(one, str(tmp_path / "p.nii.gz"))
+        assert refine(markups("positive", (10, 15, 13)), mask=tmp_path / "p.nii.gz")[0] == 1
+        assert sentence in capsys.readouterr().err

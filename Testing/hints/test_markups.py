@@ -8,6 +8,7 @@ import pytest
 from HiDiffRefineLib.errors import HintError
 from HiDiffRefineLib.hints.hint import Click, Scribble
 from HiDiffRefineLib.hints.markups import read_markups
+from HiDiffRefineLib.hints.signs import Signs
 
 SQUARE = [(0, 0, 0), (10, 0, 0), (10, 10, 0), (0, 10, 0)]
 
@@ -31,9 +32,13 @@ def markup(kind, positions, **more) -> dict:
     return {"type": kind, "coordinateSystem": "RAS", "controlPoints": points} | more
 
 
+def read(path, positive, width_mm) -> list:
+    return read_markups(path, Signs(**{"positive" if positive else "negative": [path.name]}), width_mm)
+
+
 def refusal(path) -> str:
     with pytest.raises(HintError) as error:
-        read_markups(path, True, 2)
+        read(path, True, 2)
     assert error.value.message.startswith(f"{path.name}: ") and error.value.remedy
     return error.value.message
 
@@ -51,13 +56,13 @@ def refusal(path) -> str:
 def test_coordinate_systems(saved, system, expected):
     node = markup("Fiducial", [(1, 2, 3)])
     del node["coordinateSystem"]
-    (click,) = read_markups(saved(node | system), True, 2)
+    (click,) = read(saved(node | system), True, 2)
     assert click.point_ras.tolist() == list(expected)
 
 
 @pytest.mark.parametrize("positive", [True, False])
 def test_point_list_gives_clicks_in_order(saved, positive):
-    clicks = read_markups(saved(markup("Fiducial", SQUARE)), positive, 2)
+    clicks = read(saved(markup("Fiducial", SQUARE)), positive, 2)
     assert [type(click) for click in clicks] == [Click] * 4
     assert [tuple(click.point_ras) for click in clicks] == SQUARE
     assert all(click.positive is positive for click in clicks)
@@ -71,18 +76,18 @@ def test_points_without_a_position_are_left_out(saved):
     missing["positionStatus"] = "missing"
     empty["position"] = ""
     del silent["positionStatus"]  # means defined
-    assert [tuple(click.point_ras) for click in read_markups(saved(node), True, 2)] == [(5, 5, 5)]
+    assert [tuple(click.point_ras) for click in read(saved(node), True, 2)] == [(5, 5, 5)]
 
 
 def test_line_gives_a_straight_scribble(saved):
-    (line,) = read_markups(saved(markup("Line", SQUARE[:2])), False, 3)
+    (line,) = read(saved(markup("Line", SQUARE[:2])), False, 3)
     assert isinstance(line, Scribble) and not line.positive and line.width_mm == 3
     assert line.points_ras.tolist() == [list(p) for p in SQUARE[:2]]
 
 
 @pytest.mark.parametrize("kind, last", [("Curve", SQUARE[-1]), ("ClosedCurve", SQUARE[0])])
 def test_curves_pass_smoothly_through_their_points(saved, kind, last):
-    (curve,) = read_markups(saved(markup(kind, SQUARE)), True, 2)
+    (curve,) = read(saved(markup(kind, SQUARE)), True, 2)
     assert curve.points_ras[:31:10] == pytest.approx(np.array(SQUARE), abs=1e-12)
     assert curve.points_ras[-1] == pytest.approx(last, abs=1e-12)
     # The side of the square from (10, 0) to (10, 10) bulges outwards.
@@ -94,19 +99,19 @@ def test_curves_pass_smoothly_through_their_points(saved, kind, last):
 
 @pytest.mark.parametrize("kind", ["Curve", "ClosedCurve", "Line"])
 def test_curve_of_one_point_is_a_dot_and_of_none_nothing(saved, kind):
-    hints = read_markups(saved(markup(kind, []), markup(kind, [(1, 2, 3)])), True, 2)
+    hints = read(saved(markup(kind, []), markup(kind, [(1, 2, 3)])), True, 2)
     assert len(hints) == 1
     assert hints[0].points_ras == pytest.approx(np.tile((1, 2, 3), (len(hints[0].points_ras), 1)))
 
 
 def test_several_lists_in_one_file_come_in_order(saved):
-    hints = read_markups(saved(markup("Curve", SQUARE), markup("Fiducial", SQUARE[:2])), True, 2)
+    hints = read(saved(markup("Curve", SQUARE), markup("Fiducial", SQUARE[:2])), True, 2)
     assert [type(hint) for hint in hints] == [Scribble, Click, Click]
 
 
 def test_units_may_be_a_code(saved):
     node = markup("Fiducial", SQUARE, coordinateUnits=["mm", "UCUM", "millimeter"])
-    assert len(read_markups(saved(node), True, 2)) == 4
+    assert len(read(saved(node), True, 2)) == 4
 
 
 @pytest.mark.parametrize(
@@ -137,8 +142,8 @@ def test_unusable_markups_are_refused(saved, node, sentence):
 
 def test_width_is_checked_for_curves_only(saved):
     with pytest.raises(HintError, match="cannot be 0 mm wide"):
-        read_markups(saved(markup("Curve", SQUARE)), True, 0)
-    assert read_markups(saved(markup("Fiducial", SQUARE)), True, 0)
+        read(saved(markup("Curve", SQUARE)), True, 0)
+    assert read(saved(markup("Fiducial", SQUARE)), True, 0)
 
 
 @pytest.mark.parametrize(

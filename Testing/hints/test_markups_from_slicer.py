@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from HiDiffRefineLib.hints.markups import read_markups
+from HiDiffRefineLib.hints.signs import Signs
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def drawn_by_slicer(in_slicer, folder) -> dict[str, list]:
 
 @pytest.mark.parametrize("kind", ["Fiducial", "Line", "Curve", "ClosedCurve"])
 def test_hints_lie_where_slicer_shows_them(folder, drawn_by_slicer, kind):
-    hints = read_markups(folder / f"{kind}.mrk.json", True, 2)
+    hints = read_markups(folder / f"{kind}.mrk.json", Signs([kind]), 2)
     if kind == "Fiducial":
         found = np.array([click.point_ras for click in hints])
     else:

@@ -8,7 +8,8 @@ import torch
 from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference import memory, segmentor
-from HiDiffRefineLib.inference.engine import GPU_FULL, LocalEngine
+from HiDiffRefineLib.inference.engine import LocalEngine
+from HiDiffRefineLib.inference.memory import GPU_FULL
 from HiDiffRefineLib.inference.messages import EditRequest, SegmentationRequest, View, WarmUpRequest
 from HiDiffRefineLib.inference.prepared import Prepared
 
@@ -35,14 +36,29 @@ def edit(engine):
     return EditRequest((view,), (Click(engine.grid.center_ras, True),), None, (), 3, 0)
 
 
-def fail_at(monkeypatch, network, call: int) -> None:
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB)"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("itk::ERROR: Failed to allocate memory for image."),
+    MemoryError("Unable to allocate 9.31 GiB for an array"),
+    OSError(12, "Cannot allocate memory"),
+]
+
+
+def fail_at(monkeypatch, network, call: int, error: Exception = FULL[0]) -> None:
     """Has a refiner run out of memory, once."""
     denoise, calls = network.denoise, []
 
     def failing(*inputs):
         calls.append(1)
         if len(calls) == call:
-            raise torch.OutOfMemoryError("made up")
+            raise error
         return denoise(*inputs)
 
     monkeypatch.setattr(network, "denoise", failing)
@@ -58,6 +74,37 @@ def test_an_edit_on_a_full_gpu_goes_on_where_it_was(engine, edit, monkeypatch, c
     assert [preview.mask.tobytes() for preview in found] == [preview.mask.tobytes() for preview in expected]
     list(engine.run(edit))
     assert engine.said == [GPU_FULL]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:30])
+def test_every_way_to_say_that_memory_is_full(engine, edit, monkeypatch, error):
+    fail_at(monkeypatch, engine.pipeline.network("refiner"), 2, error)
+    assert len(list(engine.run(edit))) == 3 and engine.said == [GPU_FULL]
+
+
+def test_another_error_is_no_full_memory(engine, edit, monkeypatch):
+    fail_at(monkeypatch, engine.pipeline.network("refiner"), 2, RuntimeError("CUDA error: an illegal access"))
+    with pytest.raises(RuntimeError, match="illegal access"):
+        list(engine.run(edit))
+    assert engine.said == []
+
+
+@pytest.mark.parametrize("error", [FULL[0], FULL[2]])
+def test_work_with_a_pipeline_goes_to_the_processor(make_pipeline, error):
+    pipeline, said, seen = make_pipeline(), [], []
+    pipeline.device = torch.device("mps")
+
+    def work(one):
+        seen.append(one.device.type)
+        if one.device.type != "cpu":
+            raise error
+        return 7
+
+    assert pipeline.where_there_is_room(work, said.append) == 7
+    assert seen == ["mps", "cpu"] and said == [GPU_FULL]
+    pipeline.device = torch.device("cpu")
+    with pytest.raises(RuntimeError, match="such"):
+        pipeline.where_there_is_room(lambda one: (_ for _ in ()).throw(RuntimeError("such")), said.append)
 
 
 def test_a_full_processor_is_an_error(engine, edit, monkeypatch):

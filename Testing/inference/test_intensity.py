@@ -14,6 +14,15 @@ def normalise(array, rule):
     return scale(array, *intensity_range(array, rule))
 
 
+@pytest.fixture(scope="module")
+def ct():
+    """A body of fat, muscle and bone in air, float64 Hounsfield units."""
+    rng = np.random.default_rng(0)
+    array = np.full((20, 30, 30), -1000.0)
+    array[:, 4:26, 4:26], array[:, 6:24, 6:24], array[:, 12:16, 8:12] = -100, 50, 700
+    return np.clip(array + rng.normal(0, 15, array.shape), -1024, 3071).round()
+
+
 @pytest.fixture
 def hounsfield():
     return np.random.default_rng(0).integers(-1024, 1500, (8, 9, 10)).astype(np.int16)
@@ -41,7 +50,7 @@ def test_only_a_ct_in_0_to_255_is_an_8_bit_display(hounsfield):
 
 
 def test_ct_scaled_to_0_to_1_is_refused(hounsfield):
-    with pytest.raises(VolumeError, match="between 0 and 1") as caught:
+    with pytest.raises(VolumeError, match="between .* and 1") as caught:
         normalise(np.clip((hounsfield + 125) / 400, 0, 1), WINDOW)
     assert caught.value.remedy
 
@@ -97,3 +106,53 @@ def test_the_widest_integer_range_does_not_overflow():
 def test_a_constant_region_is_finite(rule, value):
     found = normalise(np.full((4, 4, 4), value, np.int16), rule)
     assert np.isfinite(found).all() and np.ptp(found) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong, sentence, remedy",
+    [
+        (lambda ct: ct + 1024, "no value below 0", "subtract 1024"),
+        (lambda ct: np.where(ct < -900, -2000, ct + 1024), "no value below 0", "subtract 1024"),
+        (lambda ct: np.where(ct == ct.max(), -7, ct + 1024), "no value below 0", "subtract 1024"),
+        (lambda ct: np.where(ct < -900, -1, ct + 1024), "no value below 0", "subtract 1024"),
+        (lambda ct: ct.astype(np.int16).astype(np.uint16), "reaches up to 65", "signed numbers"),
+        (lambda ct: (ct + 1024) / 4096, "between .* and 0.4", "before it was scaled"),
+        (lambda ct: (ct + 1024) / 2048 - 1, "between -1 and -0.1", "before it was scaled"),
+        (lambda ct: (ct - ct.mean()) / ct.std(), "between -.* and", "before it was scaled"),
+        (lambda ct: ct / 1000, "between -1.* and 0.7", "before it was scaled"),
+        (lambda ct: np.clip((ct + 125) / 400, 0, 1), "between .* and 1", "before it was scaled"),
+        (lambda ct: np.where(ct < -900, -3.0, ct / 1000), "between .* and 0.7", "before it was scaled"),
+    ],
+    ids=[
+        "raw",
+        "raw, padded",
+        "raw, one voxel below 0",
+        "raw, padded by -1",
+        "unsigned",
+        "0 to 1",
+        "-1 to 1",
+        "z-scores",
+        "HU / 1000",
+    ]
+    + ["window 0 to 1", "HU / 1000, padded"],
+)
+def test_ct_in_other_units_is_refused_and_the_remedy_is_right(ct, wrong, sentence, remedy):
+    with pytest.raises(VolumeError, match=f"not in Hounsfield units: .*{sentence}") as caught:
+        intensity_range(wrong(ct), WINDOW)
+    assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        lambda ct: ct,
+        lambda ct: np.where(ct < -900, -2000, ct),
+        lambda ct: np.where(ct < -900, -32768, ct),
+        lambda ct: np.maximum(ct, -1000),
+        lambda ct: ct[:, 5:25, 5:25],
+        lambda ct: np.where(ct < -900, 30000, ct),
+    ],
+    ids=["plain", "padded by -2000", "padded by -32768", "cut at -1000", "no air", "metal"],
+)
+def test_hounsfield_units_are_taken_as_they_are(ct, right):
+    assert intensity_range(right(ct), WINDOW) == (-125, 275)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from HiDiffRefineLib.bundles import load_bundle, update_settings
 from HiDiffRefineLib.errors import BundleError, ConfigError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.inference.checks import unlike_in_size
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
 from HiDiffRefineLib.inference.regions import FINEST_MM, working_spacing_kji
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -170,3 +172,32 @@ def test_the_refiner_alone_takes_its_spacing_from_the_image(make_pipeline, grids
         spacing = working_spacing_kji(refiner.bundle, Grid((9, 9, 9), ijk_to_ras))
         assert spacing.tolist() == [3, 1.5, FINEST_MM]
     assert working_spacing_kji(pipeline.bundle, grids["anisotropic"]).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "sides, spacing, sentence",
+    [
+        ((400, 350, 300), (3, 1, 1), None),
+        ((400, 350, 120), (3, 1, 1), None),
+        ((400, 350, 90), (3, 1, 1), "field of view of 400 × 350 × 90 mm"),
+        ((400, 350, 1800), (3, 1, 1), "field of view of 400 × 350 × 1800 mm"),
+        ((4, 3.5, 3), (0.02, 0.02, 0.02), "voxels of 0.02 × 0.02 × 0.02 mm are unlike"),
+        ((400, 350, 300), (20, 1, 1), "voxels of 1 × 1 × 20 mm are unlike"),
+    ],
+)
+def test_voxels_and_fields_of_view_unlike_the_training_data_are_told(sides, spacing, sentence):
+    told = unlike_in_size(load_bundle("abdomen-ct"), np.array([(0, 0, 0), sides]), spacing)
+    assert told is None if sentence is None else sentence in told
+    assert unlike_in_size(load_bundle("refiner"), np.array([(0, 0, 0), sides]), (1, 1, 1)) is None
+
+
+def test_the_warning_comes_before_the_segmentor(make_pipeline, volume_of, grids):
+    pipeline, told = make_pipeline(), []
+    update_settings(pipeline.bundle.folder, field_of_view_mm=[[300.0] * 3] * 2)
+    segment(
+        Pipeline(load_bundle(pipeline.bundle.folder), pipeline.device),
+        volume_of(grids["straight"]),
+        prior_only=True,
+        notify=told.append,
+    )
+    assert len(told) == 1 and "field of view of 60 × 60 × 44 mm" in told[0]

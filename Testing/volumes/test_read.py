@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.volumes.checks import PERHAPS_LABELS, likeness_to_labels
 from HiDiffRefineLib.volumes.read import EXTENSIONS, read_labelmap, read_probabilities, read_volume
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)  # (k, j, i)
@@ -142,13 +144,40 @@ def test_big_endian_nifti(tmp_path):
     np.testing.assert_array_equal(read_volume(path).array, ARRAY)
 
 
-@pytest.mark.parametrize("values", [2, 54])
-def test_refuses_segmentation_as_image(tmp_path, values):
-    array = np.random.default_rng(0).integers(0, values, (10, 11, 12))
-    for path in (tmp_path / "a.nii.gz", tmp_path / "b.seg.nrrd"):
-        assert_refused(write(path, array.astype(np.int16)), "a segmentation, not an image")
+def blocks(labels):
+    """Cubes of 20 voxels in a background, each of one of several labels."""
+    cubes = 1 + np.arange(5**3).reshape(5, 5, 5) % labels
+    return np.pad(cubes.repeat(20, 0).repeat(20, 1).repeat(20, 2), 20).astype(np.int16)
+
+
+@pytest.mark.parametrize("labels", [1, 4, 54, 100])
+def test_refuses_segmentation_as_image(tmp_path, labels):
+    for path in (tmp_path / "a.nii.gz", tmp_path / "b.seg.nrrd", tmp_path / "c.nii"):
+        array = blocks(labels).astype(np.float32 if path.suffix == ".nii" else np.int16)
+        assert_refused(write(path, array), "a segmentation, not an image")
         assert read_labelmap(path).array.any()
-    assert_refused(write(tmp_path / "c.seg.nrrd"), "a segmentation, not an image")  # of 120 labels
+
+
+@pytest.mark.parametrize("values", [6, 12, 40, 200])
+def test_images_of_few_grey_values_are_images(tmp_path, values):
+    """As a converter leaves them that divides by too large a number."""
+    smooth = ndimage.gaussian_filter(np.random.default_rng(0).random((20, 40, 40)), 0.8)
+    smooth[:, :8] = smooth.min()
+    array = np.rint((values - 1) * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+    assert len(np.unique(read_volume(write(tmp_path / "a.nii.gz", array)).array)) <= values
+    assert likeness_to_labels(array) == (PERHAPS_LABELS if values < 8 else 0)
+
+
+def test_what_may_be_either_is_refused_by_its_name_only(tmp_path):
+    array = blocks(3)
+    array[25:] += np.random.default_rng(0).random(array[25:].shape) < 0.05
+    assert likeness_to_labels(array) == PERHAPS_LABELS
+    assert read_volume(write(tmp_path / "a.nii.gz", array)).array.any()
+    assert_refused(write(tmp_path / "a_label.nii.gz", array), "a segmentation, not an image")
+
+
+def test_fractions_are_no_labels(tmp_path):
+    assert read_volume(write(tmp_path / "a.nii.gz", blocks(3) * np.float32(0.25))).array.any()
 
 
 def test_says_what_may_not_be_read(tmp_path, monkeypatch):
@@ -190,7 +219,7 @@ def test_refuses_flat_picture(tmp_path):
     assert_refused(write(tmp_path / "a.nii", ARRAY[0]), "one voxel thin")
 
 
-@pytest.mark.parametrize("spacing", ["0", "-1", "50.1", "0.009"])
+@pytest.mark.parametrize("spacing", ["0", "-1", "50.1", "0.0009"])
 def test_refuses_impossible_spacing(tmp_path, spacing):
     path = metaimage_patched(
         tmp_path / "a.mha", b"ElementSpacing = 1 1 1", f"ElementSpacing = {spacing} 1 1".encode()
@@ -273,3 +302,21 @@ def test_every_real_set_reads(data_dir):
             read_volume(image)
         if label:
             assert read_labelmap(label).array.any()
+
+
+@pytest.mark.parametrize("value", [2e38, -3e38, 1e31])
+def test_values_that_would_overflow_are_refused(tmp_path, value):
+    array = np.random.default_rng(0).random((10, 10, 10), np.float32)
+    array[3, 3, 3] = value
+    assert_refused(write(tmp_path / "a.nrrd", array), "which no scanner gives")
+
+
+def test_a_full_memory_is_no_damage(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.nrrd")
+
+    def full(_):
+        raise RuntimeError("itk::ERROR: ImageFileReader: Failed to allocate memory for image.")
+
+    monkeypatch.setattr(sitk.ImageFileReader, "Execute", full)
+    with pytest.raises(MemoryError):
+        read_volume(path)

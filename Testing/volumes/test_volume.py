@@ -28,10 +28,10 @@ def test_a_cropped_mask_is_filled_up(volume):
     assert np.array_equal(laid_on(volume, shifted(whole[1:4, 2:5, 5:6], (5, 2, 1))), whole)
 
 
-def test_a_grid_that_reaches_out_is_another_geometry(volume):
-    assert laid_on(volume, shifted(np.zeros((4, 4, 4)), (-1, 0, 0))) is None
-    assert laid_on(volume, shifted(np.zeros((4, 4, 4)), (0, 0, 3))) is None
-    assert laid_on(volume, shifted(np.zeros((4, 4, 4)), (0, 0, 2))) is not None
+def test_labels_that_reach_out_are_another_geometry(volume):
+    assert laid_on(volume, shifted(np.ones((4, 4, 4)), (-1, 0, 0))) is None
+    assert laid_on(volume, shifted(np.ones((4, 4, 4)), (0, 0, 3))) is None
+    assert laid_on(volume, shifted(np.ones((4, 4, 4)), (0, 0, 2))) is not None
 
 
 def test_an_empty_segmentation_has_no_place_and_needs_none(volume):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.errors import FileError, VolumeError
 from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
 from HiDiffRefineLib.volumes.seg_nrrd import extent, terminology_entry
 from HiDiffRefineLib.volumes.write import _image, write_segmentation
@@ -98,9 +98,10 @@ def test_interrupted_write_keeps_the_old_files(tmp_path, monkeypatch, interrupte
     mask, probabilities = tmp_path / "mask.nii.gz", tmp_path / "p.nii.gz"
     mask.write_bytes(b"old")
 
-    def stopped(image, name, **_):
-        with open(name, "wb") as file:
-            file.write(b"half")
+    write = sitk.WriteImage
+
+    def stopped(image, name, **more):
+        write(image, name, **more)
         if name.endswith(interrupted):
             raise KeyboardInterrupt
 
@@ -142,7 +143,7 @@ def test_says_why_nothing_can_be_written(tmp_path, monkeypatch, capfd):
         ("folder.nii", "it is a folder"),
         ("a.nii", "you may not write to its folder"),
     ):
-        with pytest.raises(VolumeError, match=f"could not be written: {why}") as caught:
+        with pytest.raises(FileError, match=f"could not be written: {why}") as caught:
             write_segmentation(tmp_path / name, labelmap(), np.eye(4), LABELS)
         assert caught.value.remedy
     assert capfd.readouterr() == ("", "")
