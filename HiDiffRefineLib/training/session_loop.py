@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
@@ -22,6 +22,7 @@ from HiDiffRefineLib.training.edit_samples import EditSamples
 from HiDiffRefineLib.training.edit_sessions import session_losses
 from HiDiffRefineLib.training.muon import Muon
 from HiDiffRefineLib.training.prefetch import prefetched
+from HiDiffRefineLib.volumes.new_files import new_files, write_whole
 
 # Parts whose matrices AdamW trains: in and out of the network, and what sets gates and scales.
 ADAM = ("head", "film", "gates", "embedding", "downs.0", "in_proj")
@@ -136,16 +137,16 @@ def fit_sessions(
     rng = np.random.default_rng(seed + state["steps"])
     rank_zero = fabric.global_rank == 0
 
-    def save() -> None:
+    def keep() -> None:
         if not rank_zero:
             return
         everything = {"network": bare.state_dict(), "averaged": averaged.weights, "count": averaged.count}
         everything |= {"optimizers": [part.state_dict() for part in parts]} | state
-        torch.save(everything, output / "checkpoint.partial")
-        (output / "checkpoint.partial").replace(checkpoint)
+        with new_files(checkpoint) as [new]:
+            torch.save(everything, new)
         half = {name: weight.half().cpu().contiguous() for name, weight in averaged.weights.items()}
-        save_file(half, output / "weights.safetensors")
-        (output / "log.json").write_text(json.dumps(state["history"]))
+        write_whole(output / "weights.safetensors", save(half))
+        write_whole(output / "log.json", json.dumps(state["history"]).encode())
 
     # The gradients of cuDNN's attention are not finite now and then.
     torch.backends.cuda.enable_cudnn_sdp(False)
@@ -182,7 +183,7 @@ def fit_sessions(
             else:
                 state["skipped"] += 1
                 if made >= COUNTED_FROM and state["skipped"] > MOST_SKIPPED * state["steps"]:
-                    save()
+                    keep()
                     raise ConfigError(
                         f"{state['skipped']} of {state['steps']} steps had gradients that are not finite.",
                         "Look at the largest activations in log.json; lower the learning rate.",
@@ -201,7 +202,7 @@ def fit_sessions(
                     log(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
         if time.monotonic() - saved > SAVE_SECONDS:
             saved = time.monotonic()
-            save()
+            keep()
     table, hooks = largest_activations(bare)
     with torch.no_grad():
         for _ in session_losses(bare, chain, np.random.default_rng(5), next(batches)):
@@ -209,7 +210,7 @@ def fit_sessions(
     for hook in hooks:
         hook.remove()
     state["history"].append({"largest_activations": table, "step": state["steps"]})
-    save()
+    keep()
     largest = f"largest activation {max(table.values()):.3g}"
     log(f"done: {state['steps']} steps, {state['skipped']} skipped, {largest}")
     return averaged

@@ -109,7 +109,8 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
             keys = filter(str.isascii, reader.GetMetaDataKeys())  # as all that Slicer writes are
             fields = {key: legible(reader.GetMetaData(key)) for key in keys}
             labels, layers = labels_in(fields), layers_in(fields)
-            check_values(labels, layers)
+            # One value a voxel is one layer, whatever an old header leaves out.
+            check_values(labels, layers if volume.array.ndim == 4 else [0] * len(labels))
         array = volume.array
         if array.ndim == 4:
             array, labels = flattened(array, labels, layers)
@@ -139,7 +140,7 @@ def read_probabilities(path: str | os.PathLike) -> tuple[int, Iterator[Volume]]:
                 reader.ReadImageInformation()
             except RuntimeError as error:
                 raise _unreadable(error) from error
-        _check_pixel_type(reader)
+        _check_pixel_type(reader, layered=False)
     return math.prod(reader.GetSize()[3:]), _maps(path, reader)
 
 
