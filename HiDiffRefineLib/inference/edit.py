@@ -5,7 +5,7 @@ region, in locked voxels, wherever the refiner agrees with it, and where a chang
 hints that wait for one (`changes`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,10 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values
 from HiDiffRefineLib.inference.changes import answering, one_way
+from HiDiffRefineLib.inference.extents import LEVELS, NEVER, Extents, extents_of
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.hint_channels import clamp_of, hint_channels
+from HiDiffRefineLib.inference.levels import levels_on_image, levels_on_region
 from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.refiner import chain_answers, condition, plain_answer, region_on
 from HiDiffRefineLib.inference.segmentor import Prior
@@ -58,8 +60,8 @@ def edit_steps(
     seed: int,
     locked: np.ndarray | None = None,
     asked: int = 1,
-) -> Iterator[Preview]:
-    """The mask after each reverse step of an edit.
+) -> Generator[Preview, None, tuple[Preview, Extents | None]]:
+    """The mask after each reverse step of an edit; the iterator returns the last of them and its extents.
 
     Args:
         chain: None for the plain refiner, which answers once.
@@ -85,7 +87,8 @@ def edit_steps(
     was, asked_for = before[0].cpu().numpy() > 0.5, hint_values(hints[-asked:], region)
     for probability in answers(network, chain, segment, before, hints, region, steps, seed):
         unclamped = start.copy()
-        changed = answering(probability[0].float().cpu().numpy(), was, *asked_for, region)
+        said = probability[0].float().cpu().numpy()
+        changed = answering(said, was, *asked_for, region)
         touched = native_answer(probability, changed, region, old, native)
         if touched is not None:
             part, found = touched
@@ -93,7 +96,16 @@ def edit_steps(
             np.copyto(unclamped[part], found, where=~stays[part])
         result = unclamped.copy()
         result[hinted] = held
-        yield Preview(box, result, unclamped)
+        last = Preview(box, result, unclamped)
+        yield last
+    first = np.full(start.shape, NEVER, np.uint8)
+    levels = levels_on_region(said, was, changed, *asked_for, region)
+    moving = levels_on_image(levels, probability, was, region, start, native, RIM_KJI)
+    if moving is not None:
+        part, found = moving
+        np.copyto(first[part], found, where=~stays[part])
+    first[hinted] = np.where(start[hinted] == held, NEVER, LEVELS.start)
+    return last, extents_of(first, last.mask != start, box)
 
 
 def native_answer(

@@ -74,7 +74,9 @@ def situations(draw):
         elif kind == 1:
             hints.append(Scribble(points, positive, float(rng.uniform(0.5, 6))))
         else:
-            hints.append(Painted(rng.random(shape) < 0.01 + (rng.random() < 0.2), grid.ijk_to_ras, positive))
+            paint = rng.random(shape) < 0.01 + (rng.random() < 0.2)
+            paint.flat[rng.integers(paint.size)] = True
+            hints.append(Painted(paint, grid.ijk_to_ras, positive))
     locked = rng.random(shape) < 0.2 if draw(st.booleans()) else None
     probability = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))
     image = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))

@@ -1,0 +1,124 @@
+"""From an answer's probability to its `Extents`: what an edit would change were more, or less, asked of it.
+
+An answer changes what is surer than its hints ask for (`changes`). The levels before it ask for more, those
+after it for less, so that each step adds about as many voxels as the next. Whatever else holds for an edit
+holds at each level: changes go the hints' way, are linked to a hint, and leave alone what is protected.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import minimum_filter
+
+from HiDiffRefineLib.geometry.boxes import Box, bounding_box, part_of, voxel_box
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.geometry.sampling import resample
+from HiDiffRefineLib.inference.changes import linked, surer_than_asked
+from HiDiffRefineLib.inference.extents import ANSWER, LEVELS, NEVER
+
+# What the last level asks for, where the answer asks for 0: next to a hint, a probability of .02.
+LEAST = -0.48
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The first level at which each voxel of a region changes.
+
+    Args:
+        first: uint8 (k, j, i), `NEVER` where no level changes it.
+        asked: float (len(LEVELS),), falling, 0 for the answer: by how much surer than its hints ask for a
+            change must be at each level.
+    """
+
+    first: np.ndarray
+    asked: np.ndarray
+
+
+def levels_on_region(
+    probability: np.ndarray,
+    before: np.ndarray,
+    changed: np.ndarray,
+    hinted_kji: np.ndarray,
+    values: np.ndarray,
+    grid: Grid,
+) -> Levels:
+    """The levels of an answer.
+
+    Args:
+        changed: bool (k, j, i), what the answer changes. Others: as for `changes.answering`.
+    """
+    grows, shrinks = (values > 0).any(), (values < 0).any()
+    could = np.where(before, shrinks & (probability < 0.5 - LEAST), grows & (probability > 0.5 + LEAST))
+    sure = np.full(changed.shape, -np.inf)
+    sure[could] = surer_than_asked(probability, before, could, hinted_kji, values, grid)
+    most = linked(sure >= LEAST, hinted_kji, grid) | changed
+    fewer = _spaced(np.maximum(sure[changed], 0), ANSWER)[:-1]
+    further = _spaced(np.minimum(sure[most & ~changed], 0), len(LEVELS) - ANSWER)
+    asked = np.concatenate([fewer, [0], further])
+    first = np.full(changed.shape, NEVER, np.uint8)
+    for level in reversed(LEVELS):
+        if level > ANSWER:
+            found = changed | linked(most & (sure >= asked[level - 1]), hinted_kji, grid)
+        elif level == ANSWER:
+            found = changed
+        else:
+            found = linked(changed & (sure >= asked[level - 1]), hinted_kji, grid)
+        first[found] = level
+    return Levels(first, asked)
+
+
+def levels_on_image(
+    levels: Levels,
+    probability: torch.Tensor,
+    was: np.ndarray,
+    region: Grid,
+    old: np.ndarray,
+    native: Grid,
+    rim_kji: tuple[int, int, int],
+) -> tuple[Box, np.ndarray] | None:
+    """The first level at which each voxel of the native grid changes.
+
+    Args:
+        levels: on the region's grid.
+        probability: (1, k, j, i) the answer there.
+        was: bool (k, j, i), the mask there before.
+        old: bool (k, j, i), the mask before on the native grid.
+        rim_kji: voxels at the region's rim that stay.
+
+    Returns:
+        slices (k, j, i) of the native grid beyond which nothing changes at any level, and uint8 of their
+        shape, `NEVER` where no level changes it; None if nothing ever changes.
+    """
+    box = bounding_box(levels.first < NEVER)
+    if box is None:
+        return None
+    # Finer voxels one further than a change are judged as well: its border runs between the two.
+    sides = zip(box, rim_kji, was.shape, strict=True)
+    around = tuple(slice(max(s.start - 1, rim), min(s.stop + 1, n - rim)) for s, rim, n in sides)
+    if any(s.start >= s.stop for s in around):
+        return None
+    place = part_of(region, around)
+    part = voxel_box(native, place.bounds_ras())
+    if any(s.start >= s.stop for s in part):
+        return None
+    near = []
+    for value in (False, True):
+        first = np.where(was == value, levels.first, NEVER)
+        near.append((minimum_filter(first, 3) if first.min() < NEVER else first)[around])
+    near = torch.from_numpy(np.stack(near)).to(probability)
+    outside, inside = resample(near, place.ijk_to_ras, native, "nearest", part=part).cpu().numpy()
+    smooth = resample(probability, region.ijk_to_ras, native, part=part)[0].cpu().numpy()
+    here = old[part]
+    sure = np.where(here, 0.5 - smooth, smooth - 0.5)
+    allowed = np.where(here, inside, outside)
+    allowed[allowed == 0] = NEVER  # beyond the region
+    met = 1 + np.searchsorted(-levels.asked, -sure, side="right")
+    return part, np.maximum(allowed, met).astype(np.uint8)
+
+
+def _spaced(sure: np.ndarray, count: int) -> np.ndarray:
+    """Thresholds, falling, each of which lets as many further values pass; the last lets all pass."""
+    if not len(sure):
+        return np.zeros(count)
+    return np.quantile(sure, 1 - np.arange(1, count + 1) / count)
