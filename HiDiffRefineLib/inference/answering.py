@@ -10,6 +10,7 @@ from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.doubt import doubt_about
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
+from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.messages import (
     Doubt,
     DoubtRequest,
@@ -45,7 +46,7 @@ def answer(prepared: Prepared, request: Request, progress: Progress) -> Iterator
             _warm_up(prepared, progress)
 
 
-def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
+def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Extents]:
     pipeline, shape = prepared.pipeline, prepared.grid.shape_kji
     pipeline.check(request.steps, ["refiner"])
     # Memory that is never written is never claimed: these cost what the boxes cost, not the volume.
@@ -54,7 +55,7 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
         mask[view.box], protected[view.box] = view.mask, view.protected
     for view in request.views:
         segment = _segment(prepared, view, request)
-        for preview in edit_steps(
+        last, extents = yield from edit_steps(
             pipeline.edit_network,
             pipeline.chain,
             segment,
@@ -65,9 +66,10 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
             request.seed,
             protected,
             request.asked,
-        ):
-            yield preview
-        mask[view.box] = preview.mask
+        )
+        mask[view.box] = last.mask
+    if extents is not None:
+        yield extents
 
 
 def _doubt(prepared: Prepared, request: DoubtRequest) -> Doubt:
@@ -118,7 +120,7 @@ def _warm_up(prepared: Prepared, progress: Progress) -> None:
     nothing = np.zeros(part_of(grid, box).shape_kji, bool)
     view = View(region, box, nothing, nothing, nothing, nothing)
     request = EditRequest((view,), (middle,), None, (), steps, 0)
-    for n, _ in enumerate(_previews(prepared, request), start=1):
+    for n, _ in zip(range(1, steps + 1), _previews(prepared, request), strict=False):
         progress(n / steps, "warming up")
 
 

@@ -41,7 +41,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class EditRequest:
-    """An edit of one segment; the answers are `Preview`s, one a reverse step.
+    """An edit of one segment; the answers are `Preview`s, one a reverse step, then the `Extents` of the last.
 
     Args:
         views: region after region, each edited on top of the one before.

@@ -8,9 +8,10 @@ from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.geometry.boxes import voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.rasterize import hint_values
+from HiDiffRefineLib.inference.extents import ANSWER, Extents
 from HiDiffRefineLib.inference.messages import DoubtRequest, EditRequest, Preview, View
 from HiDiffRefineLib.inference.regions import edit_region, holds, region_grid, working_spacing_kji
-from HiDiffRefineLib.session.blocks import Block, Box, apply, difference, revert
+from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, difference, revert
 from HiDiffRefineLib.session.engine import Engine, Models
 from HiDiffRefineLib.session.layer import Layer
 from HiDiffRefineLib.session.state import State
@@ -73,15 +74,19 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
     return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 
-def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Block]:
-    """What an edit changes in a segment's mask, in this order.
+def edit_blocks(
+    state: State, name: str, previews: Sequence[Preview], extents: Extents | None
+) -> tuple[list[Block], Block | None]:
+    """What an edit changes in a segment's mask, and of that what its extents could change otherwise.
 
     A pending hint that no preview reached is written as it is: every hint holds however early the user stops.
 
     Args:
         previews: the last one of each region.
+        extents: of the last region.
     """
     layer = state.layers[name]
+    moving = extents and block_of(extents.flips(ANSWER), extents.box)
     blocks: list[Block] = []
 
     def change(box: Box, after: np.ndarray) -> None:
@@ -90,8 +95,13 @@ def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Bl
             apply(layer.mask, block)
             blocks.append(block)
 
-    for preview in previews:
+    *others, newest = previews
+    for preview in others:
         change(preview.box, preview.mask)
+    if moving is not None:
+        apply(layer.mask, moving)
+    # Nothing is left of it but where it replaced a preview of the same box.
+    change(newest.box, newest.mask)
     voxels_kji, values = hint_values(layer.told.pending, state.grid)
     unmet = layer.mask[tuple(voxels_kji.T)] != (values > 0)
     if unmet.any():
@@ -101,9 +111,21 @@ def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Bl
         after = layer.mask[box].copy()
         after[tuple((voxels_kji - low).T)] = values > 0
         change(box, after)
-    for block in blocks:
+    for block in (*blocks, *([moving] if moving else [])):
         revert(layer.mask, block)
-    return blocks
+    return blocks, moving
+
+
+def extent_block(state: State, level: int) -> Block | None:
+    """What the edit that was the newest step, see `State.extent`, changes at a level; None if nothing.
+
+    What is protected by now keeps what the present level made of it.
+    """
+    extents, block, _ = state.extent
+    flips, stays = extents.flips(level), state.protected(state.selected, extents.box)
+    if stays.any():
+        np.copyto(flips, False if block is None else block.within(extents.box), where=stays)
+    return block_of(flips, extents.box)
 
 
 def _view(region: Grid, state: State, name: str) -> View:
