@@ -1,6 +1,6 @@
 """The robot user corrects every label of every case, through each way of answering hints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,13 @@ from HiDiffRefineLib.evaluation.ball import ball_painter
 from HiDiffRefineLib.evaluation.cases import Subject, find_cases, label_names, read_case, read_labels_on
 from HiDiffRefineLib.evaluation.coarse import ellipsoid
 from HiDiffRefineLib.evaluation.hint_table import build_hints
+from HiDiffRefineLib.evaluation.more_less import Edit, ended, more_or_less
 from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
-from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
@@ -73,7 +73,7 @@ def evaluate_hints(
             progress((n + m / len(values)) / len(files), f"{file} {known.get(value, f'label {value}')}")
             segment, mask = start(value)
             wanted = truth == value
-            for row, refine in _ways(pipeline, segment, wanted, steps, robot).items():
+            for row, refine in _ways(pipeline, segment, wanted, steps, robot, (n, value)).items():
                 place = placer(robot, (n, value))
                 curve = play(refine, mask, wanted, volume.spacing_kji, count, place)
                 curves.setdefault(row, []).append(curve)
@@ -167,9 +167,9 @@ def starter(
 
 
 def _ways(
-    pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int, robot: str
+    pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int, robot: str, seed: Sequence[int]
 ) -> dict[str, Callable]:
-    """Row → how it answers (mask, hints so far)."""
+    """Row → how it answers (mask, hints so far); the seed fixes what a clumsy user does."""
     refiner, plain = pipeline.network("refiner"), pipeline.network("plain_refiner")
 
     def by(network, chain, steps):
@@ -177,9 +177,14 @@ def _ways(
             mask, previews(pipeline, segment, network, chain, steps, mask, hints)
         )
 
+    def edit(mask, hints):
+        return previews(pipeline, segment, refiner, pipeline.chain, steps, mask, hints)
+
     ways = {
         "refiner_1_step": by(refiner, pipeline.chain, 1),
         "refiner": by(refiner, pipeline.chain, steps),
+        "more_less": more_or_less(edit, truth),
+        "more_less_clumsy": more_or_less(edit, truth, np.random.default_rng(seed)),
         "plain_refiner": by(plain, None, 1),
     }
     if robot != "scribble":
@@ -187,9 +192,9 @@ def _ways(
     return ways
 
 
-def answered(mask: np.ndarray, edit: Iterator[Preview]) -> Answer:
+def answered(mask: np.ndarray, edit: Edit) -> Answer:
     """What an edit of a mask (k, j, i) ends with."""
-    *_, last = edit
+    last, _ = ended(edit)
     result, unclamped = mask.copy(), mask.copy()
     result[last.box], unclamped[last.box] = last.mask, last.unclamped
     return Answer(result, unclamped, last.box)
@@ -203,7 +208,7 @@ def previews(
     steps: int,
     mask: np.ndarray,
     hints: Sequence[RobotHint],
-) -> Iterator[Preview]:
+) -> Edit:
     """An edit under all hints, after each reverse step; the chain is None for the plain refiner."""
     given = [as_hint(hint, segment.grid) for hint in hints]
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None

@@ -1,8 +1,9 @@
 """From an answer's probability to its `Extents`: what an edit would change were more, or less, asked of it.
 
-An answer changes what is surer than its hints ask for (`changes`). The levels before it ask for more, those
-after it for less, so that each step adds about as many voxels as the next. Whatever else holds for an edit
-holds at each level: changes go the hints' way, are linked to a hint, and leave alone what is protected.
+An answer changes what is surer than its hints ask for (`changes`). The levels before it ask for more, down to
+the hints alone, those after it for less, so that each step adds about as many voxels as the next. Whatever
+else holds for an edit holds at each level: changes go the hints' way, are linked to a hint, and leave alone
+what is protected.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ class Levels:
 
     Args:
         first: uint8 (k, j, i), `NEVER` where no level changes it.
-        asked: float (len(LEVELS),), falling, 0 for the answer: by how much surer than its hints ask for a
-            change must be at each level.
+        asked: float (len(LEVELS),), falling from infinity, 0 for the answer: by how much surer than its hints
+            ask for a change must be at each level.
     """
 
     first: np.ndarray
@@ -53,9 +54,10 @@ def levels_on_region(
     sure = np.full(changed.shape, -np.inf)
     sure[could] = surer_than_asked(probability, before, could, hinted_kji, values, grid)
     most = linked(sure >= LEAST, hinted_kji, grid) | changed
-    fewer = _spaced(np.maximum(sure[changed], 0), ANSWER)[:-1]
+    # The first level is none of it, but for the hints themselves.
+    fewer = _spaced(np.maximum(sure[changed], 0), ANSWER - 1)[:-1]
     further = _spaced(np.minimum(sure[most & ~changed], 0), len(LEVELS) - ANSWER)
-    asked = np.concatenate([fewer, [0], further])
+    asked = np.concatenate([[np.inf], fewer, [0], further])
     first = np.full(changed.shape, NEVER, np.uint8)
     for level in reversed(LEVELS):
         if level > ANSWER:

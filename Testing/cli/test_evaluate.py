@@ -9,6 +9,8 @@ import SimpleITK as sitk
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.cli.main import main
 
+ROWS = {"refiner_1_step", "refiner", "more_less", "more_less_clumsy", "plain_refiner"}
+
 
 @pytest.fixture
 def cases(image, tmp_path):
@@ -49,9 +51,12 @@ def test_the_refiner_alone_corrects_every_label_from_nothing(measure, capsys):
         "data": "cases", "prior": "empty", "robot": "click", "count": 1, "pairs": 2, "steps": 2,
         "device": "cpu",
     }  # fmt: skip
-    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
+    assert set(result["hints"]) == {*ROWS, "ball"}
     for row in result["hints"].values():
         assert list(row["dice"]) == ["0", "1"] and row["dice"]["0"] == 0 and row["satisfaction"] == 1
+    # Of one answer the best level is no worse than the answer itself.
+    assert result["hints"]["more_less"]["dice"]["1"] >= result["hints"]["refiner"]["dice"]["1"]
+    assert result["hints"]["more_less"]["dice"]["1"] >= result["hints"]["more_less_clumsy"]["dice"]["1"]
     assert "ball of ideal radius" in capsys.readouterr().out
 
 
@@ -64,7 +69,7 @@ def test_masks_from_elsewhere_as_priors(measure, cases, bundle, pairs):
     assert result["hints_setup"]["pairs"] == pairs
     first = result["hints"]["refiner"]["dice"]["0"]
     assert (first > 0.8) if pairs == 4 else (0.6 < first < 0.8)
-    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner"}
+    assert set(result["hints"]) == ROWS
     assert ("rows" in result) == (bundle != "refiner-only")
 
 
