@@ -10,6 +10,7 @@ from HiDiffRefineLib.geometry.boxes import bounding_box, part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import bounds_ras
 from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.inference.extents import ANSWER, LEVELS, NEVER, extents_of
 from HiDiffRefineLib.inference.messages import (
     Doubt,
     DoubtRequest,
@@ -17,6 +18,7 @@ from HiDiffRefineLib.inference.messages import (
     LabelMask,
     Preview,
     SegmentationRequest,
+    View,
 )
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -59,7 +61,6 @@ class ObedientEngine:
         pass
 
     def run(self, request, progress, wait) -> Iterator:
-        grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
         if not wait:
             yield None
         if isinstance(request, SegmentationRequest):
@@ -74,24 +75,33 @@ class ObedientEngine:
                 yield None
             yield masks
         elif isinstance(request, EditRequest):
-            mask = None
             for radius in self.models.radii_mm:
                 for view in request.views:
-                    part = part_of(grid, view.box)
-                    mask = view.mask | False
-                    near = _distances(part, bounds_ras(request.hints[-1]).mean(0)) < radius
-                    mask[near & ~view.protected] = request.hints[-1].positive
-                    unclamped = mask.copy()
-                    hinted = hint_labels(request.hints, part)
-                    mask[hinted != 0] = hinted[hinted != 0] > 0
+                    mask, unclamped = self._ball(request, view, radius)
                     yield Preview(view.box, mask, unclamped)
                     if not wait:
                         yield None
+            first = np.full(mask.shape, NEVER, np.uint8)
+            for level in reversed(LEVELS):  # balls, too
+                first[self._ball(request, view, radius * level / ANSWER)[0] != view.mask] = level
+            yield extents_of(first, mask != view.mask, view.box)
         elif isinstance(request, DoubtRequest):
+            grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
             part, mask = part_of(grid, request.view.box), request.view.mask
             values = np.where(mask, 0.5, 0).astype(np.float32)
             place = part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1]
             yield Doubt(part, request.view.box, values, place[None, :3])
+
+    def _ball(self, request: EditRequest, view: View, radius_mm: float) -> tuple[np.ndarray, np.ndarray]:
+        """A view's mask with a ball around the newest hint, and the same before hints were set by force."""
+        part = part_of(Grid(self.volume.array.shape, self.volume.ijk_to_ras), view.box)
+        mask = view.mask | False
+        near = _distances(part, bounds_ras(request.hints[-1]).mean(0)) < radius_mm
+        mask[near & ~view.protected] = request.hints[-1].positive
+        unclamped = mask.copy()
+        hinted = hint_labels(request.hints, part)
+        mask[hinted != 0] = hinted[hinted != 0] > 0
+        return mask, unclamped
 
 
 def _labelled(label: int, mask: np.ndarray) -> LabelMask:
