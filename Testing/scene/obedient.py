@@ -18,7 +18,6 @@ from HiDiffRefineLib.inference.messages import (
     LabelMask,
     Preview,
     SegmentationRequest,
-    View,
 )
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -75,15 +74,24 @@ class ObedientEngine:
                 yield None
             yield masks
         elif isinstance(request, EditRequest):
+            grid, positive = Grid(self.volume.array.shape, self.volume.ijk_to_ras), request.hints[-1].positive
             for radius in self.models.radii_mm:
                 for view in request.views:
-                    mask, unclamped = self._ball(request, view, radius)
+                    part = part_of(grid, view.box)
+                    mask = view.mask | False
+                    distances = _distances(part, bounds_ras(request.hints[-1]).mean(0))
+                    mask[(distances < radius) & ~view.protected] = positive
+                    unclamped = mask.copy()
+                    hinted = hint_labels(request.hints, part)
+                    mask[hinted != 0] = hinted[hinted != 0] > 0
                     yield Preview(view.box, mask, unclamped)
                     if not wait:
                         yield None
-            first = np.full(mask.shape, NEVER, np.uint8)
-            for level in reversed(LEVELS):  # balls, too
-                first[self._ball(request, view, radius * level / ANSWER)[0] != view.mask] = level
+            # Balls at each level.
+            first = np.clip(distances / radius * ANSWER + 1, 1, NEVER).astype(np.uint8)
+            first[(view.mask == positive) | view.protected] = NEVER
+            hinted = hinted != 0
+            first[hinted] = np.where(mask != view.mask, LEVELS[0], NEVER)[hinted]
             yield extents_of(first, mask != view.mask, view.box)
         elif isinstance(request, DoubtRequest):
             grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
@@ -91,17 +99,6 @@ class ObedientEngine:
             values = np.where(mask, 0.5, 0).astype(np.float32)
             place = part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1]
             yield Doubt(part, request.view.box, values, place[None, :3])
-
-    def _ball(self, request: EditRequest, view: View, radius_mm: float) -> tuple[np.ndarray, np.ndarray]:
-        """A view's mask with a ball around the newest hint, and the same before hints were set by force."""
-        part = part_of(Grid(self.volume.array.shape, self.volume.ijk_to_ras), view.box)
-        mask = view.mask | False
-        near = _distances(part, bounds_ras(request.hints[-1]).mean(0)) < radius_mm
-        mask[near & ~view.protected] = request.hints[-1].positive
-        unclamped = mask.copy()
-        hinted = hint_labels(request.hints, part)
-        mask[hinted != 0] = hinted[hinted != 0] > 0
-        return mask, unclamped
 
 
 def _labelled(label: int, mask: np.ndarray) -> LabelMask:
