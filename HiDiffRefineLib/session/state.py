@@ -9,7 +9,7 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
 from HiDiffRefineLib.inference.extents import Extents
-from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of
+from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, combined
 from HiDiffRefineLib.session.layer import Layer, Told
 from HiDiffRefineLib.session.steps import AnyStep, Deletion, Extent, NewSegment, Renaming, Step
 
@@ -96,8 +96,10 @@ class State:
         """
         step, layer = self.done[-1], self.layers[self.selected]
         old = step.extent.block
-        for flipped in filter(None, (old, block)):
-            layer.flip(flipped)
+        changed = [one for one in (old, block) if one is not None]
+        difference = combined(changed) if changed else None
+        if difference is not None:
+            layer.flip(difference)
         blocks = (*(one for one in step.blocks if one is not old), *filter(None, [block]))
         extent = step.extent._replace(block=block, level=level)
         self.done[-1] = step._replace(blocks=blocks, extent=extent)
