@@ -100,12 +100,13 @@ def edit_steps(
         yield last
     first = np.full(start.shape, NEVER, np.uint8)
     levels = levels_on_region(said, was, changed, *asked_for, region)
-    moving = levels_on_image(levels, probability, was, region, start, native, RIM_KJI)
+    answer = last.mask != start
+    moving = levels_on_image(levels, probability, was, region, start, answer, native, RIM_KJI)
     if moving is not None:
         part, found = moving
         np.copyto(first[part], found, where=~stays[part])
     first[hinted] = np.where(start[hinted] == held, NEVER, LEVELS.start)
-    return last, extents_of(first, last.mask != start, box)
+    return last, extents_of(first, answer, box)
 
 
 def native_answer(

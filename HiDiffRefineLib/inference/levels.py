@@ -1,9 +1,9 @@
 """From an answer's probability to its `Extents`: what an edit would change were more, or less, asked of it.
 
 An answer changes what is surer than its hints ask for (`changes`). The levels before it ask for more, down to
-the hints alone, those after it for less, so that each step adds about as many voxels as the next. Whatever
-else holds for an edit holds at each level: changes go the hints' way, are linked to a hint, and leave alone
-what is protected.
+the hints alone. Those after it ask for ever less probability, at any distance from the hints: who wants more
+sees where it goes. Each step adds about as many voxels as the next. Whatever else holds for an edit holds at
+each level: changes go the hints' way, are linked to a hint, and leave alone what is protected.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.changes import linked, surer_than_asked
 from HiDiffRefineLib.inference.extents import ANSWER, LEVELS, NEVER
 
-# What the last level asks for, where the answer asks for 0: next to a hint, a probability of .02.
+# What the last level asks for: a probability of .02.
 LEAST = -0.48
 
 
@@ -28,12 +28,15 @@ class Levels:
 
     Args:
         first: uint8 (k, j, i), `NEVER` where no level changes it.
-        asked: float (len(LEVELS),), falling from infinity, 0 for the answer: by how much surer than its hints
-            ask for a change must be at each level.
+        less: float, what each level before the answer asks for, falling: by how much surer than its hints ask
+            for a change must be.
+        more: float, what each level after it asks for, falling: by how much the probability of a change must
+            be above one half.
     """
 
     first: np.ndarray
-    asked: np.ndarray
+    less: np.ndarray
+    more: np.ndarray
 
 
 def levels_on_region(
@@ -49,25 +52,21 @@ def levels_on_region(
     Args:
         changed: bool (k, j, i), what the answer changes. Others: as for `changes.answering`.
     """
-    grows, shrinks = (values > 0).any(), (values < 0).any()
-    could = np.where(before, shrinks & (probability < 0.5 - LEAST), grows & (probability > 0.5 + LEAST))
+    chance = _chance(probability, before)
+    could = (chance > LEAST) & np.where(before, (values < 0).any(), (values > 0).any())
     sure = np.full(changed.shape, -np.inf)
     sure[could] = surer_than_asked(probability, before, could, hinted_kji, values, grid)
-    most = linked(sure >= LEAST, hinted_kji, grid) | changed
+    most = linked(sure > -np.inf, hinted_kji, grid) | changed
     # The first level is none of it, but for the hints themselves.
-    fewer = _spaced(np.maximum(sure[changed], 0), ANSWER - 1)[:-1]
-    further = _spaced(np.minimum(sure[most & ~changed], 0), len(LEVELS) - ANSWER)
-    asked = np.concatenate([[np.inf], fewer, [0], further])
+    less = np.append(np.inf, _spaced(sure[changed], ANSWER - 1)[:-1])
+    more = _spaced(chance[most & ~changed], LEVELS[-1] - ANSWER)
     first = np.full(changed.shape, NEVER, np.uint8)
-    for level in reversed(LEVELS):
-        if level > ANSWER:
-            found = changed | linked(most & (sure >= asked[level - 1]), hinted_kji, grid)
-        elif level == ANSWER:
-            found = changed
-        else:
-            found = linked(changed & (sure >= asked[level - 1]), hinted_kji, grid)
-        first[found] = level
-    return Levels(first, asked)
+    for level, asked in reversed(list(enumerate(more, ANSWER + 1))):
+        first[linked(most & (chance >= asked), hinted_kji, grid)] = level
+    first[changed] = ANSWER
+    for level, asked in reversed(list(enumerate(less, LEVELS[0]))):
+        first[linked(changed & (sure >= asked), hinted_kji, grid)] = level
+    return Levels(first, less, more)
 
 
 def levels_on_image(
@@ -76,6 +75,7 @@ def levels_on_image(
     was: np.ndarray,
     region: Grid,
     old: np.ndarray,
+    answer: np.ndarray,
     native: Grid,
     rim_kji: tuple[int, int, int],
 ) -> tuple[Box, np.ndarray] | None:
@@ -86,11 +86,12 @@ def levels_on_image(
         probability: (1, k, j, i) the answer there.
         was: bool (k, j, i), the mask there before.
         old: bool (k, j, i), the mask before on the native grid.
+        answer: bool (k, j, i), what the answer changes there.
         rim_kji: voxels at the region's rim that stay.
 
     Returns:
-        slices (k, j, i) of the native grid beyond which nothing changes at any level, and uint8 of their
-        shape, `NEVER` where no level changes it; None if nothing ever changes.
+        slices (k, j, i) of the native grid beyond which nothing changes at any other level than the answer's,
+        and uint8 of their shape, `NEVER` where none of them changes it; None if there is nothing.
     """
     box = bounding_box(levels.first < NEVER)
     if box is None:
@@ -111,12 +112,17 @@ def levels_on_image(
     near = torch.from_numpy(np.stack(near)).to(probability)
     outside, inside = resample(near, place.ijk_to_ras, native, "nearest", part=part).cpu().numpy()
     smooth = resample(probability, region.ijk_to_ras, native, part=part)[0].cpu().numpy()
-    here = old[part]
-    sure = np.where(here, 0.5 - smooth, smooth - 0.5)
-    allowed = np.where(here, inside, outside)
+    allowed = np.where(old[part], inside, outside)
     allowed[allowed == 0] = NEVER  # beyond the region
-    met = 1 + np.searchsorted(-levels.asked, -sure, side="right")
+    chance = _chance(smooth, old[part])
+    less, more = (np.searchsorted(-asked, -chance, side="right") for asked in (levels.less, levels.more))
+    met = np.where(answer[part], LEVELS[0] + less, ANSWER + 1 + more)
     return part, np.maximum(allowed, met).astype(np.uint8)
+
+
+def _chance(probability: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """By how much the probability of a change of a mask (bool) is above one half."""
+    return np.where(before, 0.5 - probability, probability - 0.5)
 
 
 def _spaced(sure: np.ndarray, count: int) -> np.ndarray:

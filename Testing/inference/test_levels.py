@@ -91,6 +91,15 @@ def test_levels_hang_together_with_the_hint():
     assert first[10, 20, 8] == 2 and first[10, 20, 32] > ANSWER  # joined by what is less sure, if at all
 
 
+def test_more_goes_as_far_as_it_is_probable():
+    hinted, nothing = (np.array([[10, 20, 2]]), np.array([1])), np.zeros(GRID.shape_kji, bool)
+    probability = np.zeros(GRID.shape_kji)
+    probability[8:12, 18:22] = 0.7  # 37 mm long: the answer asks for .9 at its end
+    changed = answering(probability, nothing, *hinted, GRID)
+    first = levels_on_region(probability, nothing, changed, *hinted, GRID).first
+    assert changed[10, 20, 5] and not changed[10, 20, 39] and ANSWER < first[10, 20, 39] < NEVER
+
+
 def test_more_of_an_answer_that_changes_nothing_may_still_change_something():
     class Undecided(torch.nn.Module):
         def encode(self, condition):
