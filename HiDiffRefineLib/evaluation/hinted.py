@@ -1,6 +1,7 @@
 """The robot user corrects every label of every case, through each way of answering hints."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from HiDiffRefineLib.evaluation.ball import ball_painter
 from HiDiffRefineLib.evaluation.cases import Subject, find_cases, label_names, read_case, read_labels_on
 from HiDiffRefineLib.evaluation.coarse import ellipsoid
 from HiDiffRefineLib.evaluation.hint_table import build_hints
-from HiDiffRefineLib.evaluation.more_less import Edit, ended, more_or_less
+from HiDiffRefineLib.evaluation.more_less import Edit, more_or_less
 from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
 from HiDiffRefineLib.geometry.grids import Grid
@@ -174,7 +175,7 @@ def _ways(
 
     def by(network, chain, steps):
         return lambda mask, hints: answered(
-            mask, previews(pipeline, segment, network, chain, steps, mask, hints)
+            mask, previews(pipeline, segment, network, chain, steps, mask, hints), steps
         )
 
     def edit(mask, hints):
@@ -192,9 +193,9 @@ def _ways(
     return ways
 
 
-def answered(mask: np.ndarray, edit: Edit) -> Answer:
-    """What an edit of a mask (k, j, i) ends with."""
-    last, _ = ended(edit)
+def answered(mask: np.ndarray, edit: Edit, steps: int) -> Answer:
+    """What an edit of a mask (k, j, i) shows after so many steps, its last; nothing waits for its extents."""
+    *_, last = islice(edit, steps)
     result, unclamped = mask.copy(), mask.copy()
     result[last.box], unclamped[last.box] = last.mask, last.unclamped
     return Answer(result, unclamped, last.box)

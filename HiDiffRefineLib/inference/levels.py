@@ -109,6 +109,7 @@ def levels_on_image(
     for value in (False, True):
         first = np.where(was == value, levels.first, NEVER)
         near.append((minimum_filter(first, 3) if first.min() < NEVER else first)[around])
+    probability = probability.float()
     near = torch.from_numpy(np.stack(near)).to(probability)
     outside, inside = resample(near, place.ijk_to_ras, native, "nearest", part=part).cpu().numpy()
     smooth = resample(probability, region.ijk_to_ras, native, part=part)[0].cpu().numpy()

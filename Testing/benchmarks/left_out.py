@@ -53,7 +53,8 @@ def curves(weights: str, hints: int, case: Case) -> list[list[float]]:
     steps = pipeline.check(None, ["refiner"])
 
     def refine(mask, given):
-        return answered(mask, previews(pipeline, segment, network, pipeline.chain, steps, mask, given))
+        edit = previews(pipeline, segment, network, pipeline.chain, steps, mask, given)
+        return answered(mask, edit, steps)
 
     labels = np.unique(case.labels[case.labels > 0])
     return [play(refine, nothing, case.labels == n, grid.spacing_kji, hints).dice for n in labels]
