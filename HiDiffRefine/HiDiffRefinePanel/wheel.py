@@ -6,7 +6,13 @@ import slicer
 
 # Before Slicer's own observers, which scroll through the slices.
 PRIORITY = 1.0
-TURNS = {"MouseWheelForwardEvent": 1, "MouseWheelBackwardEvent": -1}
+# macOS takes the wheel with Shift for one that turns sideways.
+TURNS = {
+    "MouseWheelForwardEvent": 1,
+    "MouseWheelBackwardEvent": -1,
+    "MouseWheelLeftEvent": 1,
+    "MouseWheelRightEvent": -1,
+}
 
 
 class Wheel:

@@ -79,12 +79,13 @@ class SliceView:
             self.interactor.SetEventInformation(round(x), round(y), 0, 0, "\0", 0, None)
             self.interactor.InvokeEvent(event)
 
-    def wheel(self, steps: int, shift: bool = False) -> None:
-        """The mouse wheel over the middle of the slice: forward, or backward where steps are negative."""
+    def wheel(self, steps: int, shift: bool = False, sideways: bool = False) -> None:
+        """The mouse wheel over the middle of the slice: forward or left, where steps are negative back."""
         x, y = (n // 2 for n in self.window.GetSize())
+        ways = ("Left", "Right") if sideways else ("Forward", "Backward")
         for _ in range(abs(steps)):
             self.interactor.SetEventInformation(x, y, 0, int(shift), "\0", 0, None)
-            self.interactor.InvokeEvent(f"MouseWheel{'Forward' if steps > 0 else 'Backward'}Event")
+            self.interactor.InvokeEvent(f"MouseWheel{ways[steps < 0]}Event")
 
     def picture(self) -> np.ndarray:
         """(height, width, 3) uint8."""

@@ -113,6 +113,9 @@ def check_more_or_less_by_slider_and_wheel(running, folder):
     assert ui.extentSlider.value == ANSWER + 2 and more.sum() > answer.sum() and agree(session)
     view.wheel(1)  # scrolls
     assert ui.extentSlider.value == ANSWER + 2
+    view.wheel(1, shift=True, sideways=True)
+    view.wheel(-2, shift=True, sideways=True)
+    assert ui.extentSlider.value == ANSWER + 1
     view.wheel(-12, shift=True)
     assert ui.extentSlider.value == LEVELS[0] and in_node(session).sum() < answer.sum() and agree(session)
     ui.extentSlider.value = ANSWER
