@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from HiDiffRefineLib.cli.outputs import check_distinct
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.dicom.checks import FIXES, Check, check_list, fixed
-from HiDiffRefineLib.dicom.codes import LONGEST_NAME
+from HiDiffRefineLib.dicom.codes import ALGORITHM_TYPES, LONGEST_NAME
 from HiDiffRefineLib.dicom.export import EXTENSIONS, export_seg
 from HiDiffRefineLib.dicom.make import CREATOR, ENCODINGS
 from HiDiffRefineLib.dicom.masks import read_maps, read_masks
+from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import ConfigError, DicomError
+from HiDiffRefineLib.volumes.provenance import TYPE, tagged, tags_in
 from HiDiffRefineLib.volumes.write import check_destination
 
 DESCRIPTION = """\
@@ -27,7 +30,9 @@ def add_to(commands) -> None:
     parser.add_argument(
         "mask", type=Path, nargs="+", help="labelmap or .seg.nrrd; for fractional what --probabilities wrote"
     )
-    parser.add_argument("--source", type=Path, required=True, metavar="FOLDER", help="of the DICOM series")
+    parser.add_argument(
+        "--source", type=Path, required=True, metavar="FOLDER", help="of the DICOM series, or a slice"
+    )
     parser.add_argument("--series", help="number or description, where the folder holds several")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".dcm")
     parser.add_argument(
@@ -37,6 +42,12 @@ def add_to(commands) -> None:
         help="binary: any viewer; labelmap: small, new, no overlap; fractional: probabilities",
     )
     parser.add_argument("--bundle", help="the model that made MASK: names and codes for a mask without")
+    parser.add_argument(
+        "--made",
+        choices=[kind.lower() for kind in ALGORITHM_TYPES],
+        default="semiautomatic",
+        help="how segments were made that do not say it themselves",
+    )
     parser.add_argument("--fix", action="store_true", help="apply the remedies that the check list offers")
     parser.add_argument("--creator", default=CREATOR, metavar="NAME", help="who answers for the content")
     parser.set_defaults(run=run)
@@ -61,6 +72,7 @@ def run(options) -> None:
         segments, placed = read_maps(options.mask[0], series, labels)
     else:
         segments, placed = read_masks(options.mask, series, labels)
+    segments = [_made(segment, options.made.upper()) for segment in segments]
     if options.fix:
         segments = fixed(segments, FIXES)
     checks = check_list(series, segments, encoding, placed)
@@ -76,6 +88,11 @@ def run(options) -> None:
     seconds = time.monotonic() - started
     print(f"Exported {options.output.resolve()} ({encoding}, {size:.1f} MB) in {seconds:.0f} s.")
     print(f"Read back, {len(segments)} segments are the same in every voxel and code.")
+
+
+def _made(segment: Segment, kind: str) -> Segment:
+    told = {TYPE: kind} | tags_in(segment.label.tags)
+    return replace(segment, label=tagged(segment.label, told))
 
 
 def print_checks(checks: Sequence[Check]) -> None:

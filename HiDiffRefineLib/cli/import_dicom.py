@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from HiDiffRefineLib.cli.outputs import check_distinct
-from HiDiffRefineLib.dicom.read_seg import read_seg
-from HiDiffRefineLib.dicom.segments import Segment, labelmap_of, overlapping
+from HiDiffRefineLib.dicom.read_seg import find_seg, read_seg
+from HiDiffRefineLib.dicom.segments import Segment, labelmap_of, likeliest, overlapping
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import ConfigError, DicomError
 from HiDiffRefineLib.volumes.write import SEGMENTATION_EXTENSIONS, check_destination, write_segmentation
-
-# Where a probability makes a mask.
-HALF = 0.5
 
 
 def add_to(commands) -> None:
@@ -18,8 +15,12 @@ def add_to(commands) -> None:
     parser = commands.add_parser(
         "import-dicom", help="a DICOM SEG as a mask", description="Reads a DICOM segmentation of any writer."
     )
-    parser.add_argument("seg", type=Path, help="the SEG file: binary, labelmap, or fractional (cut at 0.5)")
-    parser.add_argument("--source", type=Path, required=True, metavar="FOLDER", help="of the DICOM series")
+    parser.add_argument(
+        "seg", type=Path, help="SEG file, or its folder: binary, labelmap, fractional (likeliest)"
+    )
+    parser.add_argument(
+        "--source", type=Path, required=True, metavar="FOLDER", help="of the DICOM series, or a slice"
+    )
     parser.add_argument("--series", help="number or description, where the folder holds several")
     parser.add_argument("--segment", metavar="NAME", help="only this one, by its name or number")
     parser.add_argument("--output", type=Path, required=True, help=".seg.nrrd for 3D Slicer, or .nii.gz")
@@ -31,9 +32,11 @@ def run(options) -> None:
     check_destination(options.output, SEGMENTATION_EXTENSIONS)
     check_distinct([options.seg], [options.output])
     series = read_series(options.source, options.series)
-    segments = [_mask(segment) for segment in read_seg(options.seg, series)]
+    segments = read_seg(find_seg(options.seg), series)
     if options.segment is not None:
         segments = [_chosen(segments, options.segment)]
+    if any(segment.values.dtype != bool for segment in segments):
+        segments = likeliest(segments, series.shape_kji)
     both = overlapping(segments, series.shape_kji)
     if both:
         raise DicomError(
@@ -45,10 +48,6 @@ def run(options) -> None:
     for segment in segments:
         print(f"  {segment.label.name}: {int(segment.values.sum())} voxels")
     print(f"Wrote {options.output.resolve()}.")
-
-
-def _mask(segment: Segment) -> Segment:
-    return Segment(segment.label, segment.box, segment.values >= HALF)
 
 
 def _chosen(segments: list[Segment], wanted: str) -> Segment:

@@ -121,7 +121,8 @@ def run(options) -> None:
     for warning in dict.fromkeys(warnings):
         warn(warning)
     steps = 0 if prior_only else options.steps or pipeline.refiner_bundle.settings["steps"]
-    made = made_here(bundle=model_name(pipeline), seed=options.seed, steps=steps)
+    told = {"bundle": model_name(pipeline), "seed": options.seed, "steps": steps}
+    made = made_here(automatic=not hints, **told)
     labels = [tagged(label, made) for label in pipeline.bundle.labels]
     whole = []
     if options.probabilities:

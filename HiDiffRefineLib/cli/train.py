@@ -23,12 +23,8 @@ def add_to(commands) -> None:
 def run(options) -> None:
     """Trains, packs data for training, or installs what was trained."""
     # torch and lightning load only when they are needed.
-    from HiDiffRefineLib.training.collaborate import train_collaboration
     from HiDiffRefineLib.training.config import read_config
-    from HiDiffRefineLib.training.dssm import train_dssm
-    from HiDiffRefineLib.training.refiner import train_refiner
-    from HiDiffRefineLib.training.segmentor import train_segmentor
-    from HiDiffRefineLib.training.synthetic import train_synthetic
+    from HiDiffRefineLib.training.tasks import train
 
     config = read_config(options.config, options.set)
     if options.pack:
@@ -44,12 +40,7 @@ def run(options) -> None:
             raise ConfigError(f"There are no weights {weights}.", "Train first.")
         write_weights(load_bundle(config.bundle).folder, config.task, load_file(weights))
         return
-    segmentor = train_synthetic if config.synthetic else train_segmentor
-    tasks = {"segmentor": segmentor, "plain_refiner": train_refiner, "refiner": train_refiner}
-    tasks |= {"collaborate": train_collaboration, "dssm": train_dssm}
-    if config.task not in tasks:
-        raise ConfigError(f"There is no training task '{config.task}'.", f"Choose one of {', '.join(tasks)}.")
-    tasks[config.task](config)
+    train(config)
 
 
 def _pack(config, folder: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from HiDiffRefineLib.dicom.codes import LONGEST_NAME
+from HiDiffRefineLib.dicom.identity import identity_of, named
 from HiDiffRefineLib.dicom.segments import Segment, overlapping
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.volumes.labels import TISSUE, Code, Label
@@ -36,6 +37,11 @@ class Check:
     fix: str = ""
 
 
+NO_PROBABILITIES = Check(
+    "The values are no probabilities from 0 to 1.", False, "Give the file that --probabilities wrote."
+)
+
+
 def fixed(segments: Sequence[Segment], fixes: Collection[str]) -> list[Segment]:
     """The segments after remedies that the user chose."""
     if LEAVE_OUT_EMPTY in fixes:
@@ -61,7 +67,7 @@ def check_list(
         placed: what whoever brought the segments onto the grid of the series found of their geometry. Where
             that is not good, nothing can be said of the segments, and the list ends there.
     """
-    checks = [_series_present(series), _frame_of_reference(series)]
+    checks = [_series_present(series), _frame_of_reference(series), *_identified(series)]
     checks.append(placed or Check("The segmentation has the geometry of the series.", True))
     if not checks[-1].good:
         return checks
@@ -83,14 +89,22 @@ def _frame_of_reference(series: Series) -> Check:
     found = {str(one.header.get("FrameOfReferenceUID") or "") for one in series.slices}
     if "" in found:
         return Check(
-            "The series does not name its frame of reference.",
+            f"The series does not name its frame of reference: {named('FrameOfReferenceUID')}.",
             False,
             "Send it again from the scanner or the archive: viewers would not know where the mask belongs.",
         )
     if len(found) > 1:
-        text = f"The series has {len(found)} frames of reference."
+        text = f"The series has {len(found)} frames of reference: {named('FrameOfReferenceUID')}."
         return Check(text, False, "Put the slices of one acquisition into a folder of their own.")
     return Check("All slices have the same frame of reference.", True)
+
+
+def _identified(series: Series) -> list[Check]:
+    """A line for each value of patient and study that can't go along word for word."""
+    _, odd = identity_of(series.header)
+    correct = "Correct it in the archive or at the scanner, and send the series again."
+    compare = "Compare it with the archive's."
+    return [Check(one.text, not one.grave, correct if one.grave else compare) for one in odd]
 
 
 def _segments_present(segments: Sequence[Segment]) -> Check:
@@ -163,15 +177,14 @@ def _apart(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> Chec
 
 
 def _probabilities(segments: Sequence[Segment]) -> Check:
-    ranges = [(segment.values.min(), segment.values.max()) for segment in segments if segment.values.size]
+    floats = [segment.values for segment in segments if segment.values.dtype != np.uint8]
     # NaN fails the comparison, so it is found as well.
-    if not all(low >= 0 and high <= 1 for low, high in ranges) or not all(
-        np.issubdtype(segment.values.dtype, np.floating) for segment in segments
+    if all(
+        np.issubdtype(values.dtype, np.floating) and values.min(initial=0) >= 0 and values.max(initial=0) <= 1
+        for values in floats
     ):
-        return Check(
-            "The values are no probabilities from 0 to 1.", False, "Give the file that --probabilities wrote."
-        )
-    return Check("All values are probabilities.", True)
+        return Check("All values are probabilities.", True)
+    return NO_PROBABILITIES
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def description_of(label: Label, number: int, series_uid: str) -> highdicom.seg.
 
 
 def algorithm_type(label: Label) -> str:
-    """How the segment was made, by its tags; this program works with its user."""
+    """How the segment was made, by its tags; where it has none, it may be anyone's work."""
     kind = tags_in(label.tags).get(TYPE, "")
     return kind if kind in ALGORITHM_TYPES else "SEMIAUTOMATIC"
 

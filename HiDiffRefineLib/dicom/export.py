@@ -4,15 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from HiDiffRefineLib.dicom.checks import check_list
-from HiDiffRefineLib.dicom.make import CERTAIN, CREATOR, make_seg, odd_headers_refused
-from HiDiffRefineLib.dicom.read_seg import read_seg
+from HiDiffRefineLib.dicom.make import CREATOR, make_seg, odd_headers_refused
+from HiDiffRefineLib.dicom.proof import prove
 from HiDiffRefineLib.dicom.segments import Segment
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
-from HiDiffRefineLib.geometry.boxes import Box, hull
 from HiDiffRefineLib.volumes.write import check_destination
 
 EXTENSIONS = (".dcm",)
@@ -57,8 +54,12 @@ def export_seg(
             made.save_as(temporary, enforce_file_format=True)
         del made
         progress(0.6, "reading it back")
-        found = read_seg(temporary, series, lambda share: progress(0.6 + 0.35 * share, "reading it back"))
-        _compare(segments, found, encoding)
+        prove(
+            temporary,
+            series,
+            segments,
+            lambda share: progress(0.6 + 0.35 * share, "reading it back"),
+        )
         progress(0.95, "done")
         os.replace(temporary, path)
     except OSError as error:
@@ -67,34 +68,3 @@ def export_seg(
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _compare(meant: Sequence[Segment], found: Sequence[Segment], encoding: str) -> None:
-    """Refuses a file that does not say what was meant."""
-    if encoding == "LABELMAP":  # whose segments have the numbers of their labels
-        meant = sorted(meant, key=lambda segment: segment.label.value)
-    if len(meant) != len(found) or not all(map(_same, meant, found)):
-        raise DicomError(
-            "Read back, the file was not the same: it was not kept.",
-            "Please report this; save the segmentation as .seg.nrrd meanwhile.",
-        )
-
-
-def _same(meant: Segment, found: Segment) -> bool:
-    codes = ("name", "category", "type", "modifier", "region", "region_modifier")
-    if any(getattr(meant.label, name) != getattr(found.label, name) for name in codes):
-        return False
-    # Outside the box that was found there is nothing; outside the one that was meant neither.
-    both = hull([meant.box, found.box])
-    laid = [_within(segment, both) for segment in (meant, found)]
-    if meant.values.dtype == bool:
-        return np.array_equal(*laid)
-    return bool(np.abs(laid[0] - laid[1]).max(initial=0) <= 0.501 / CERTAIN)
-
-
-def _within(segment: Segment, box: Box) -> np.ndarray:
-    values = np.zeros([side.stop - side.start for side in box], segment.values.dtype)
-    if segment.values.size:
-        part = (slice(s.start - b.start, s.stop - b.start) for s, b in zip(segment.box, box, strict=True))
-        values[tuple(part)] = segment.values
-    return values

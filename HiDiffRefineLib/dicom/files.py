@@ -1,6 +1,7 @@
 """DICOM files found and opened: out of any bytes comes a header, or a refusal in a sentence."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,37 +9,89 @@ from pathlib import Path
 
 import pydicom
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
 )
 
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.errors import HiDiffRefineError, VolumeError
 
+# Bytes until which a file says that it is DICOM.
+_HEAD = 132
 # The largest detectors have some 30 million pixels. More is a damaged header, which must not eat the memory.
 MOST_PIXELS = 2**25
 # What later steps ask of a header without looking whether its bytes can be told.
 _IDENTITY = ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality")
+_OF_KNOWN_SIZE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 # Elements of group 2 or 8, in either byte order, begin a file that lacks the preamble.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its first bytes, preamble or not, or was cut off before they could say.
-
-    The index of a disc (DICOMDIR) is none here.
-    """
+    """Whether a file is DICOM by its first bytes, preamble or not."""
     with legible(path), path.open("rb") as file:
-        head = file.read(132)
-    cut_off = len(head) < 132 and b"DICM".startswith(head.strip(b"\0"))
-    return path.name != "DICOMDIR" and (head[128:] == b"DICM" or head[:2] in _FIRST_GROUPS or cut_off)
+        head = file.read(_HEAD)
+    return head[128:] == b"DICM" or head[:2] in _FIRST_GROUPS
+
+
+def files_at(path: Path) -> list[Path]:
+    """The DICOM files of a folder with its subfolders, by name; those of a disc by its index; or the file.
+
+    Raises:
+        VolumeError: damaged, or files that the index names are not there.
+    """
+    if path.is_dir():
+        return dicom_files(path)
+    header = read_header(path)
+    return _files_of_index(path, header) if is_index(header) else [path]
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """Every DICOM file of a folder and its subfolders, by name."""
+    """Every DICOM file of a folder and its subfolders, by name.
+
+    A file too short to say what it is may be anything, but among slices and named like them, it was one.
+    """
     found = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if path.is_file() and is_dicom(path))
+    found = [path for path in found if path.is_file()]
+    known = {path for path in found if is_dicom(path)}
+    alike = {_without_numbers(path) for path in known}
+    cut_off = {path for path in found if path.stat().st_size < _HEAD and _without_numbers(path) in alike}
+    return sorted(known | cut_off)
+
+
+def is_index(header: pydicom.Dataset) -> bool:
+    """Whether a file is the index of a disc (DICOMDIR), whatever its name."""
+    return header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+
+
+def _without_numbers(path: Path) -> tuple[Path, str]:
+    return path.parent, re.sub(r"[0-9]+", "0", path.name)
+
+
+def _files_of_index(path: Path, header: pydicom.Dataset) -> list[Path]:
+    """The images that an index names, in small letters or capitals: discs know no difference."""
+    there = {
+        str((Path(parent) / name).relative_to(path.parent)).lower(): Path(parent) / name
+        for parent, _, names in os.walk(path.parent)
+        for name in names
+    }
+    with legible(path):
+        records = [one for one in header.DirectoryRecordSequence if one.DirectoryRecordType == "IMAGE"]
+        named_there = [os.path.join(*_parts(one.ReferencedFileID)) for one in records]
+    gone = [name for name in named_there if name.lower() not in there]
+    if gone:
+        raise VolumeError(
+            f"The disc's index {path.name} names images that are not there: {gone[0]}"
+            f"{f' and {len(gone) - 1} more' if gone[1:] else ''} ({named('ReferencedFileID')}).",
+            "Copy the whole disc again, or choose the folder of the series.",
+        )
+    return [there[name.lower()] for name in named_there]
+
+
+def _parts(value) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
 
 
 def read_header(path: Path) -> pydicom.Dataset:
@@ -50,17 +103,25 @@ def read_header(path: Path) -> pydicom.Dataset:
     with legible(path), path.open("rb") as file:
         header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
         syntax = _name_syntax(header)
+        if is_index(header):
+            return header
         if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
             raise unreadable(path)
         if not all(isinstance(header.get(name) or "", str) for name in _IDENTITY):
             raise unreadable(path)
         # Cut off before its size, an image would pass for an object that is none, and a slice be lost.
-        if "Rows" in header or "Image Storage" in header.SOPClassUID.name:
+        image = "Image Storage" in header.SOPClassUID.name
+        if image and "Rows" not in header and max(header.keys()).group > 0x28:
+            raise VolumeError(
+                f"{path.name} is a {header.SOPClassUID.name} by its {named('SOPClassUID')}, but has no"
+                f" {named('Rows')}.",
+                "It is no image: remove it from the folder.",
+            )
+        if image or "Rows" in header:
             if header.Rows * header.Columns > MOST_PIXELS:
                 raise unreadable(path)
             left = os.fstat(file.fileno()).st_size - file.tell()
-            known_size = not syntax.is_encapsulated and syntax != DeflatedExplicitVRLittleEndian
-            if known_size and left < _pixel_bytes(header):
+            if syntax in _OF_KNOWN_SIZE and left < _pixel_bytes(header):
                 raise unreadable(path)
     return header
 

@@ -16,8 +16,7 @@ def read_image(path: str | os.PathLike, series: str | None = None) -> Volume:
     """Reads a grey image.
 
     Args:
-        path: a file that `read_volume` reads, a folder that holds a DICOM series, or a multi-frame DICOM
-            file.
+        path: a file that `read_volume` reads, or what `read_series` takes.
         series: number, description or UID of the series, where the folder holds several.
 
     Returns:

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from HiDiffRefineLib.dicom.checks import Check
-from HiDiffRefineLib.dicom.segments import Segment, segments_of
+from HiDiffRefineLib.dicom.checks import NO_PROBABILITIES, Check
+from HiDiffRefineLib.dicom.segments import CERTAIN, NOWHERE, Segment, in_255ths, segments_of
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import DicomError
-from HiDiffRefineLib.geometry.boxes import whole_box
+from HiDiffRefineLib.geometry.boxes import bounding_box
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.read import read_probabilities, read_segmentation
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
 
+# A probability below is stored as 0; networks leave such ones everywhere.
+LEAST = 0.4 / CERTAIN
 GEOMETRY = Check("The segmentation has the geometry of the series.", True)
 
 
@@ -42,24 +44,34 @@ def read_masks(
 def read_maps(path: Path, series: Series, named: Sequence[Label] = ()) -> tuple[list[Segment], Check]:
     """Probabilities of a 4-D (or one 3-D) NIfTI file as segments, and what there is to say of their geometry.
 
+    In 255ths and cut to what is in them, as they will be stored: as floats, 13 of a CT would take 2 GB.
+
     Args:
         named: a label for each map, in their order.
 
     Raises:
         DicomError: another number of maps than labels.
     """
-    maps = read_probabilities(path)
-    labels = named or [nameless_label(n) for n in range(1, len(maps) + 1)]
-    if len(labels) != len(maps):
+    count, maps = read_probabilities(path)
+    labels = named or [nameless_label(n) for n in range(1, count + 1)]
+    if len(labels) != count:
         raise DicomError(
-            f"{path.name} holds {len(maps)} maps, but the model has {len(labels)} labels.",
+            f"{path.name} holds {count} maps, but the model has {len(labels)} labels.",
             "Name the model that made the maps (--bundle).",
         )
-    laid = [laid_on(_grid(series), one) for one in maps]
-    if any(one is None for one in laid):
-        return [], _elsewhere(path)
-    whole = whole_box(series.shape_kji)
-    return [Segment(*pair) for pair in zip(labels, [whole] * len(maps), laid, strict=True)], GEOMETRY
+    segments = []
+    for label, one in zip(labels, maps, strict=True):
+        if one.array.min() < 0 or one.array.max() > 1:
+            return [], NO_PROBABILITIES
+        stored = np.zeros(one.array.shape, np.uint8)
+        if box := bounding_box(one.array > LEAST):
+            stored[box] = in_255ths(one.array[box])
+        laid = laid_on(_grid(series), one.like(stored))
+        if laid is None:
+            return [], _elsewhere(path)
+        box = bounding_box(laid > 0) or NOWHERE
+        segments.append(Segment(label, box, laid[box].copy()))
+    return segments, GEOMETRY
 
 
 def _grid(series: Series) -> Volume:

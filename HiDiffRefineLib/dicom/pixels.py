@@ -1,28 +1,44 @@
 """The voxels of a series, as the values that its headers say they mean (CT: HU)."""
 
-from functools import lru_cache
+from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from pydicom.pixels import apply_modality_lut
 from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     RLELossless,
     generate_uid,
 )
 
 from HiDiffRefineLib.dicom.files import legible, read_whole
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.itk import native_messages_silenced
 
 # 512 × 512 × 8192; a header that asks for more is damaged.
 MOST_VOXELS = 2**31
+NATIVE = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+_PACKED = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000Lossless, JPEG2000)
 _PIXEL_TAGS = (
     "SamplesPerPixel",
-    "PhotometricInterpretation",
     "NumberOfFrames",
     "Rows",
     "Columns",
@@ -37,6 +53,8 @@ _PIXEL_TAGS = (
 def read_voxels(series: Series) -> np.ndarray:
     """The rescaled values (k, j, i): whole numbers where all of them are, else float32.
 
+    Voxels of padding that would be brighter than the whole image are as dark as its darkest.
+
     Raises:
         VolumeError: a slice is damaged, or packed in a way that cannot be undone here.
     """
@@ -45,15 +63,19 @@ def read_voxels(series: Series) -> np.ndarray:
             f"The DICOM series claims {' × '.join(map(str, series.shape_kji))} voxels.",
             "Copy or send it again: a header is damaged.",
         )
-    frames_of = lru_cache(maxsize=1)(_stored)  # a multi-frame object is read once for all its frames
-    stored = []
-    for one in series.slices:
-        with legible(one.file):
-            frames = frames_of(one.file)
-            stored.append(frames[one.frame or 0])
-            if stored[-1].shape != series.shape_kji[1:]:
-                raise ValueError("another size than the header says")
-    return _rescaled(np.stack(stored), series)
+    places = defaultdict(list)  # a multi-frame object is read once for all its frames
+    for k, one in enumerate(series.slices):
+        places[one.file].append((k, one.frame or 0))
+    stored = [np.zeros(0)] * len(series.slices)
+    for file, wanted in places.items():
+        with legible(file):
+            frames = stored_values(file)
+            for k, frame in wanted:
+                stored[k] = frames[frame]
+                if stored[k].shape != series.shape_kji[1:]:
+                    raise ValueError("another size than the header says")
+    stack = np.stack(stored)
+    return _without_bright_padding(_rescaled(stack, series), stack, series)
 
 
 def _rescaled(stored: np.ndarray, series: Series) -> np.ndarray:
@@ -70,17 +92,67 @@ def _rescaled(stored: np.ndarray, series: Series) -> np.ndarray:
     return stored.astype(kind) * kind(slope) + kind(intercept)
 
 
-def _stored(file: Path) -> np.ndarray:
-    """The stored values of a file, (frame, row, column)."""
+def _without_bright_padding(values: np.ndarray, stored: np.ndarray, series: Series) -> np.ndarray:
+    """What is outside of the scanner's circle is -2000 as a rule, which read as unsigned is 63536.
+
+    Padding elsewhere stays: below the image it does no harm, and amidst its values the header is wrong.
+    """
+    if stored.dtype.kind not in "iu" or "ModalityLUTSequence" in series.header:
+        return values
+    padding = np.zeros(stored.shape, bool)
+    for k, one in enumerate(series.slices):
+        with legible(one.file):
+            ends = [one.header.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+            # The value may be told as signed where pixels are not, and the other way round.
+            ends = np.array([end for end in ends if end is not None], np.int64).astype(stored.dtype)
+        if ends.size:
+            padding[k] = (stored[k] >= ends.min()) & (stored[k] <= ends.max())
+    if padding.any() and not padding.all():
+        image = values[~padding]
+        if values[padding].min() > image.max():
+            values[padding] = image.min()
+    return values
+
+
+def stored_values(file: Path) -> np.ndarray:
+    """The values of a file, (frame, row, column), after its lookup table if it has one.
+
+    Raises:
+        VolumeError: packed in a way that cannot be undone here.
+    """
     whole = read_whole(file)
     syntax = whole.file_meta.TransferSyntaxUID
-    packed = syntax.is_encapsulated and syntax != RLELossless
-    array = _unpacked(whole) if packed else whole.pixel_array
+    if syntax not in (*NATIVE, RLELossless, *_PACKED):
+        raise VolumeError(
+            f"{file.name} is packed as {syntax.name} ({named('TransferSyntaxUID')}), which can't be unpacked"
+            " here.",
+            "Have the archive send it uncompressed, or unpack it with another program (gdcmconv --raw).",
+        )
+    array = _unpacked(whole) if syntax in _PACKED else _plain(whole)
+    if whole.get("ModalityLUTSequence"):
+        array = apply_modality_lut(array, whole)
     return array.reshape(-1, *array.shape[-2:])
+
+
+def _plain(whole: pydicom.Dataset) -> np.ndarray:
+    """Pixels that pydicom reads; it takes the lowest bits for the stored ones, whatever the header says."""
+    allocated, kept = whole.BitsAllocated, whole.get("BitsStored") or whole.BitsAllocated
+    highest = whole.get("HighBit", kept - 1)
+    if highest == kept - 1 or "PixelData" not in whole:
+        return whole.pixel_array
+    if not kept <= highest + 1 <= allocated:
+        raise ValueError("bits that are not there")
+    whole.BitsStored = allocated
+    return whole.pixel_array << (allocated - 1 - highest) >> (allocated - kept)
 
 
 def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
     """Pixels that GDCM unpacks (JPEG in all its kinds), from an object that holds nothing else."""
+    if whole.HighBit != whole.BitsStored - 1:
+        raise VolumeError(
+            f"{named('HighBit')} is {whole.HighBit} with {whole.BitsStored} stored bits, and packed.",
+            "Have the archive send it uncompressed.",
+        )
     meta = pydicom.dataset.FileMetaDataset()
     meta.MediaStorageSOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -91,6 +163,7 @@ def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
     for name in _PIXEL_TAGS:
         if name in whole:
             bare[name] = whole[name]
+    bare.PhotometricInterpretation = "MONOCHROME2"  # what is shown white as black, GDCM would invert
     with TemporaryDirectory() as folder, native_messages_silenced():
         path = str(Path(folder) / "pixels.dcm")
         bare.save_as(path, enforce_file_format=True)

@@ -10,6 +10,10 @@ from HiDiffRefineLib.geometry.boxes import Box
 from HiDiffRefineLib.volumes.labels import Label
 
 NOWHERE = (slice(0, 0),) * 3
+# A probability of 1 as a FRACTIONAL object of ours holds it, whose voxels have 8 bits.
+CERTAIN = 255
+# Where a probability makes a mask.
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Segment:
     Args:
         label: its value is the segment's number.
         box: slices (k, j, i) of the image's grid.
-        values: (k, j, i) of the box: a mask (bool), or a probability from 0 to 1 (float32).
+        values: (k, j, i) of the box: a mask (bool), or a probability: from 0 to 1 (float32), or in 255ths
+            (uint8), as it is stored.
     """
 
     label: Label
@@ -32,11 +37,40 @@ class Segment:
         return not self.values.any()
 
 
+def box_at(first: Sequence[int], shape: Sequence[int]) -> Box:
+    """The box (k, j, i) of so many voxels from a first one."""
+    return tuple(slice(int(a), int(a) + n) for a, n in zip(first, shape, strict=True))
+
+
+def in_255ths(values: np.ndarray) -> np.ndarray:
+    """Probabilities (float32, or uint8 already) as they are stored; masks stay as they are."""
+    if values.dtype.kind in "bu":
+        return values
+    scaled = values * np.float32(CERTAIN)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
+
+
 def segments_of(labelmap: np.ndarray, labels: Sequence[Label]) -> list[Segment]:
     """The segments of a labelmap (k, j, i), one for each label, the empty ones too."""
     boxes = find_objects(labelmap, max((label.value for label in labels), default=0))
     found = [(label, boxes[label.value - 1] or NOWHERE) for label in labels]
     return [Segment(label, box, labelmap[box] == label.value) for label, box in found]
+
+
+def likeliest(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> list[Segment]:
+    """Masks of probabilities (float32): the likeliest segment of each voxel, if it reaches `HALF`.
+
+    Of segments that are equally likely the first has the voxel.
+    """
+    highest, given = np.zeros(shape_kji, np.float32), np.zeros(shape_kji, bool)
+    for segment in segments:
+        np.maximum(highest[segment.box], segment.values, out=highest[segment.box])
+    masks = []
+    for segment in segments:
+        best = (segment.values >= HALF) & (segment.values == highest[segment.box]) & ~given[segment.box]
+        given[segment.box] |= best
+        masks.append(Segment(segment.label, segment.box, best))
+    return masks
 
 
 def overlapping(segments: Sequence[Segment], shape_kji: tuple[int, int, int]) -> tuple[str, str] | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from HiDiffRefineLib.dicom.files import dicom_files, legible, read_header, unreadable
+from HiDiffRefineLib.dicom.files import files_at, is_dicom, legible, read_header, unreadable
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.dicom.slices import Slice, slices_of
 from HiDiffRefineLib.dicom.stack import stacked
 from HiDiffRefineLib.errors import VolumeError
@@ -47,16 +48,28 @@ class Series:
 
 
 def read_series(path: Path, wanted: str | None = None) -> Series:
-    """The image series of a folder with its subfolders, or of one multi-frame file.
+    """The image series of a folder with its subfolders, of a disc, of one slice, or of a multi-frame file.
 
     Args:
+        path: a folder, the index of a disc (DICOMDIR), a multi-frame file, or a slice, whose series lies
+            beside it.
         wanted: number, description or UID of the series, where there are several.
 
     Raises:
         VolumeError: none, or several and none chosen; files that are damaged; slices that make no volume.
     """
-    files = dicom_files(path) if path.is_dir() else [path]
-    return _stacked(_choose(_by_series(files), wanted))
+    files = files_at(path)
+    found = _by_series(files)
+    if files != [path]:
+        return _stacked(_choose(found, wanted))
+    if not found:
+        raise VolumeError(
+            "The file holds no DICOM image.", "Choose a folder of slices, or a multi-frame file."
+        )
+    ((uid, [(_, header)]),) = found.items()
+    if int(header.get("NumberOfFrames") or 1) == 1:  # a slice, whose series lies beside it
+        found = _by_series(sorted(one for one in path.parent.iterdir() if one.is_file() and is_dicom(one)))
+    return _stacked(found[uid])
 
 
 def series_of(files: Iterable[Path]) -> Series:
@@ -65,14 +78,39 @@ def series_of(files: Iterable[Path]) -> Series:
 
 
 def _stacked(files: Iterable[tuple[Path, pydicom.Dataset]]) -> Series:
-    return Series(*stacked([one for file, header in files for one in slices_of(file, header)]))
+    slices = []
+    for file, header in files:
+        _check_picture(file, header)
+        slices += slices_of(file, header)
+    return Series(*stacked(slices))
+
+
+def _check_picture(file: Path, header: pydicom.Dataset) -> None:
+    """Refuses colours, and many slices in one picture."""
+    with legible(file):
+        if "MOSAIC" in (header.get("ImageType") or []):
+            raise VolumeError(
+                f"{file.name} is a mosaic, all slices in one picture ({named('ImageType')}).",
+                "Convert it with dcm2niix and use the NIfTI file, or have the scanner send single slices.",
+            )
+        shown = str(header.get("PhotometricInterpretation") or "MONOCHROME2")
+        if int(header.get("SamplesPerPixel") or 1) > 1 or not shown.startswith("MONOCHROME"):
+            raise VolumeError(
+                f"{file.name} is a colour image ({named('PhotometricInterpretation')} is {shown}).",
+                "Choose a series of grey images.",
+            )
 
 
 def _by_series(files: Iterable[Path]) -> dict[str, list[tuple[Path, pydicom.Dataset]]]:
     """The images among files, by the UID of their series."""
     found = defaultdict(list)
     for file in files:
-        header = read_header(file)
+        try:
+            header = read_header(file)
+        except VolumeError:
+            if file.name.upper() != "DICOMDIR":
+                raise
+            continue  # a damaged index, which we can do without
         if "Rows" not in header or header.get("Modality") in NO_IMAGES:
             continue
         if not header.get("SeriesInstanceUID"):

@@ -7,7 +7,9 @@ import numpy as np
 import pydicom
 
 from HiDiffRefineLib.dicom.files import legible
+from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.volumes.checks import SPACING_RANGE_MM
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Slice:
         spacing_ij: mm.
         size_ij: pixels.
         slope: of stored values; `intercept` is added then.
-        thickness: mm; tells the spacing where there is but one slice.
+        rescaled: whether the header says so.
+        thickness: mm; 0 where the header tells none that can be.
     """
 
     file: Path
@@ -34,6 +37,7 @@ class Slice:
     size_ij: tuple[int, int]
     slope: float
     intercept: float
+    rescaled: bool
     thickness: float
 
 
@@ -41,18 +45,17 @@ def slices_of(file: Path, header: pydicom.Dataset) -> list[Slice]:
     """The slices of one file.
 
     Raises:
-        VolumeError: no grey image, or one that does not say where it lies.
+        VolumeError: it does not say where it lies.
     """
     with legible(file):
-        if int(header.get("SamplesPerPixel", 1)) > 1:
-            raise VolumeError(f"{file.name} is a colour image.", "Choose a series of grey images.")
         if "PerFrameFunctionalGroupsSequence" in header:
             if len(header.PerFrameFunctionalGroupsSequence) != int(header.NumberOfFrames):
                 raise ValueError("another number of frames than their headers")
             return [_frame(file, header, n) for n in range(int(header.NumberOfFrames))]
         if int(header.get("NumberOfFrames") or 1) > 1:
             raise VolumeError(
-                f"{file.name} holds many frames in one DICOM object that does not say where each lies.",
+                f"{file.name} holds many frames in one DICOM object that does not say where each lies"
+                f" (no {named('PerFrameFunctionalGroupsSequence')}).",
                 "Load it in 3D Slicer and export the volume as NRRD or NIfTI.",
             )
         return [_slice(file, header, None, [header] * 4)]
@@ -82,24 +85,44 @@ def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[p
     orientation = _numbers(file, turned, "ImageOrientationPatient", 6)
     # The header names the distance between rows (along j) first.
     spacing_ij = _numbers(file, measured, "PixelSpacing", 2)[::-1]
+    factors = [rescaled.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
+    if header.get("ModalityLUTSequence"):  # which stands in for them
+        factors = [None, None]
     slope, intercept = (
-        float(rescaled.get(name, default) if rescaled.get(name) is not None else default)
-        for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
+        float(default if factor is None else factor) for factor, default in zip(factors, (1, 0), strict=True)
     )
     if not np.isfinite([slope, intercept]).all():
         raise ValueError("rescaling is no number")
-    thickness = float(measured.get("SpacingBetweenSlices") or measured.get("SliceThickness") or 1)
     size_ij = int(header.Columns), int(header.Rows)
     return Slice(
-        file, header, frame, position, orientation, spacing_ij, size_ij, slope, intercept, abs(thickness)
+        file,
+        header,
+        frame,
+        position,
+        orientation,
+        spacing_ij,
+        size_ij,
+        slope,
+        intercept,
+        factors != [None, None],
+        _thickness(measured),
     )
+
+
+def _thickness(part: pydicom.Dataset) -> float:
+    """Only told along or of a single slice, so that no odd value may refuse a series."""
+    try:
+        thickness = abs(float(part.get("SliceThickness") or 0))
+    except (TypeError, ValueError):
+        return 0.0
+    return thickness if SPACING_RANGE_MM[0] <= thickness <= SPACING_RANGE_MM[1] else 0.0
 
 
 def _numbers(file: Path, part: pydicom.Dataset, name: str, count: int) -> np.ndarray:
     values = np.array(part.get(name) or [], float)
     if values.shape != (count,) or not np.isfinite(values).all():
         raise VolumeError(
-            f"{file.name} does not say where it lies in the patient (position, orientation, spacing).",
+            f"{file.name} does not say where it lies in the patient: it has no usable {named(name)}.",
             "Choose an original series rather than a screen capture or a derived picture.",
         )
     return values

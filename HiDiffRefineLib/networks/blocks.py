@@ -12,9 +12,10 @@ def norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(8, channels)
 
 
-def same_size(inside: int, outside: int, kernel_kji: Sequence[int]) -> nn.Conv3d:
+def same_size(inside: int, outside: int, kernel_kji: Sequence[int], bias: bool = True) -> nn.Conv3d:
     """A convolution that keeps the grid; odd kernels."""
-    return nn.Conv3d(inside, outside, tuple(kernel_kji), padding=tuple(n // 2 for n in kernel_kji))
+    padding = tuple(n // 2 for n in kernel_kji)
+    return nn.Conv3d(inside, outside, tuple(kernel_kji), padding=padding, bias=bias)
 
 
 def down(inside: int, outside: int, stride_kji: Sequence[int]) -> nn.Conv3d:

@@ -17,9 +17,11 @@ class TrainConfig:
     """What to train, on what, for how long.
 
     Args:
-        task: "segmentor", "dssm", "plain_refiner", "refiner" or "collaborate".
+        task: "segmentor", "dssm", "plain_refiner", "refiner", "edits", "plain_edits" or "collaborate".
         bundle: name or folder of the bundle whose network, spacing and labels are trained.
         cases: packed case archives, one for a segmentor or DSSM, any number for a refiner.
+        maps: for "edits", archives of label maps of heads, of which images are made.
+        set_weights: for "edits", archive's file name → how often it is drawn from; 1 where none is given.
         synthetic: for a segmentor, whether the archive holds label maps of heads, of which images are made.
         output: folder for checkpoint, curves and log.
         folds, fold: fold f of n leaves out every n-th case from f on; fold null trains on all.
@@ -36,8 +38,9 @@ class TrainConfig:
             and the truth is corrupted instead.
         segmentor: for "collaborate", weights of the segmentor to train along.
         collaboration: for "collaborate", the weight w of the refiner's loss in the segmentor's.
-        network: for "dssm", arguments of the network that differ from the bundle's: {"discriminative": true}
-            trains the twin with tau 0, {"fusion": false} the ablation without Feature Fusion Module.
+        network: for "edits", arguments of the network; for "dssm", those that differ from the bundle's:
+            {"discriminative": true} trains the twin with tau 0, {"fusion": false} the ablation without
+            Feature Fusion Module.
         empty_share: for refiners, the share of samples whose prior is empty.
         set_exponent: for refiners, a set is drawn by its number of labels to this power.
         recycling: for "dssm", the share of samples whose state is the network's own, not the truth's.
@@ -62,6 +65,8 @@ class TrainConfig:
     compile: bool = True
     warm_start: str | None = None
     priors: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
+    set_weights: dict = field(default_factory=dict)
     synthetic: bool = False
     segmentor: str | None = None
     collaboration: float = 0.0

@@ -12,13 +12,17 @@ PARAMETERS = "HiDiffRefine.Parameters"
 OUR_NAME = "HiDiffRefine"
 
 
-def made_here(**parameters: object) -> dict[str, str]:
+def made_here(automatic: bool = False, **parameters: object) -> dict[str, str]:
     """The tags of a segment that this program made, with what it took: bundle, seed, steps, hints.
 
     Without the first two Slicer's own exporter would call it drawn by hand.
+
+    Args:
+        automatic: whether no user had a part in it.
     """
     note = "; ".join(f"{name}={value}" for name, value in parameters.items())
-    return {TYPE: "SEMIAUTOMATIC", NAME: f"{OUR_NAME} {__version__}", PARAMETERS: note}
+    kind = "AUTOMATIC" if automatic else "SEMIAUTOMATIC"
+    return {TYPE: kind, NAME: f"{OUR_NAME} {__version__}", PARAMETERS: note}
 
 
 def tags_in(text: str) -> dict[str, str]:

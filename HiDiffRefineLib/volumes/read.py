@@ -1,6 +1,6 @@
 """Volumes and labelmaps from NIfTI, NRRD and MetaImage files."""
 
-import gzip
+import io
 import math
 import os
 import shutil
@@ -25,9 +25,21 @@ from HiDiffRefineLib.volumes.checks import (
 from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_messages_silenced
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in
+from HiDiffRefineLib.volumes.unzipped import Unzipped
 from HiDiffRefineLib.volumes.volume import Volume
 
 _NIFTI = (".nii.gz", ".nii")
+# By the numbers that the format has for them.
+_NIFTI_TYPES = {
+    "2": "u1",
+    "4": "i2",
+    "8": "i4",
+    "16": "f4",
+    "64": "f8",
+    "256": "i1",
+    "512": "u2",
+    "768": "u4",
+}
 EXTENSIONS = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -79,19 +91,27 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
     Returns:
         the labelmap, and a label for each segment that a .seg.nrrd lists (the empty ones too) and for each
         further value.
+
+    Raises:
+        VolumeError: as for `read_labelmap`, or segments that can't be told apart.
     """
     volume = read_labelmap(path)
-    labels = []
+    labels, held = [], set(np.unique(volume.array).tolist()) - {0}
     if str(path).lower().endswith(".seg.nrrd"):
         reader = _opened(Path(path).absolute())
         reader.ReadImageInformation()
-        labels = labels_in({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
-    unlisted = set(np.unique(volume.array).tolist()) - {0} - {label.value for label in labels}
+        fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        with named(Path(path)):
+            labels = labels_in(fields, held)
+    unlisted = held - {label.value for label in labels}
     return volume, [*labels, *map(nameless_label, sorted(unlisted))]
 
 
-def read_probabilities(path: str | os.PathLike) -> list[Volume]:
-    """The float32 maps (k, j, i) of a 4-D NIfTI file, one for each label in order, or the one of a 3-D file.
+def read_probabilities(path: str | os.PathLike) -> tuple[int, Iterator[Volume]]:
+    """The maps of a 4-D NIfTI file, one for each label in order, or the one of a 3-D file.
+
+    Returns:
+        how many there are, and each as float32 (k, j, i) when it is asked for: 13 of a CT would take 2 GB.
 
     Raises:
         VolumeError: the file is missing, damaged, no NIfTI, or holds values that are not numbers.
@@ -102,18 +122,34 @@ def read_probabilities(path: str | os.PathLike) -> list[Volume]:
             raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
         path.open("rb").close()
         check_letters(path)
-        with native_messages_silenced():
+        with _in_small_letters(path) as file, native_messages_silenced():
+            reader = _opened(file)
             try:
-                image = sitk.ReadImage(str(path), sitk.sitkFloat32)
+                reader.ReadImageInformation()
             except RuntimeError as error:
                 raise _damaged() from error
-        direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:3, :3]
-        affine = affine_from_itk(image.GetOrigin()[:3], image.GetSpacing()[:3], direction)
-        array = sitk.GetArrayViewFromImage(image)
-        maps = array.copy().reshape(-1, *array.shape[-3:])
-        if not np.isfinite(maps).all():
-            raise not_numbers()
-    return [Volume(one, affine, title(path)) for one in maps]
+        _check_pixel_type(reader)
+    return math.prod(reader.GetSize()[3:]), _maps(path, reader)
+
+
+def _maps(path: Path, reader: sitk.ImageFileReader) -> Iterator[Volume]:
+    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3]
+    affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
+    shape = reader.GetSize()[2::-1]
+    slope, intercept = (float(reader.GetMetaData(f"scl_{name}")) for name in ("slope", "inter"))
+    with named(path), _nifti_voxels(path, reader) as (file, kind):
+        for _ in range(math.prod(reader.GetSize()[3:])):
+            array = np.empty(shape, kind)
+            if file.readinto(memoryview(array).cast("B")) != array.nbytes:
+                raise _damaged()
+            array = array.astype(np.float32, copy=False)
+            if slope not in (0, 1) or intercept:
+                array = array * np.float32(slope or 1) + np.float32(intercept)
+            if not np.isfinite(array.sum(dtype=np.float64)):  # NaN and infinity survive a sum
+                raise not_numbers()
+            yield Volume(array, affine, title(path))
+        if file.read(1):  # its checksum is verified at the end
+            raise _damaged()
 
 
 @contextmanager
@@ -220,23 +256,35 @@ def _check_pixel_type(reader: sitk.ImageFileReader) -> None:
 
 def _check_nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> None:
     """ITK fills the missing end of a truncated NIfTI file with zeros, reads NaN as 0, and says nothing."""
-    floats = {"16": "f4", "64": "f8"}.get(reader.GetMetaData("datatype"))
     left = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            # A NIfTI file starts with the size of its header: 348, or 540 in NIfTI-2.
-            order = "<" if int.from_bytes(file.read(4), "little") in (348, 540) else ">"
-            file.seek(int(float(reader.GetMetaData("vox_offset"))))
-            while left and (block := file.read(min(left, 1 << 20))):
-                left -= len(block)
-                if floats and not np.isfinite(np.frombuffer(block, order + floats)).all():
-                    raise not_numbers()
-            while file.read(1 << 20):  # gzip verifies its checksum at the end
-                pass
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise _damaged() from error
+    with _nifti_voxels(path, reader) as (file, kind):
+        while left and (block := file.read(min(left, 1 << 20))):
+            left -= len(block)
+            if kind.kind == "f" and not np.isfinite(np.frombuffer(block, kind)).all():
+                raise not_numbers()
+        while file.read(1 << 20):  # its checksum is verified at the end
+            pass
     if left:
         raise _damaged()
+
+
+@contextmanager
+def _nifti_voxels(path: Path, reader: sitk.ImageFileReader) -> Iterator[tuple[io.BufferedIOBase, np.dtype]]:
+    """A NIfTI file from its first voxel on, unzipped, and the type of its voxels.
+
+    Raises:
+        VolumeError: whatever the block inside meets of damage.
+    """
+    kind = _NIFTI_TYPES.get(reader.GetMetaData("datatype"), f"V{int(reader.GetMetaData('bitpix')) // 8}")
+    try:
+        with path.open("rb") as packed:
+            file = io.BufferedReader(Unzipped(packed)) if path.suffix.lower() == ".gz" else packed
+            # A NIfTI file starts with the size of its header: 348, or 540 in NIfTI-2.
+            order = "<" if int.from_bytes(file.read(4), "little") in (348, 540) else ">"
+            file.read(int(float(reader.GetMetaData("vox_offset"))) - 4)
+            yield file, np.dtype(kind).newbyteorder(order)
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise _damaged() from error
 
 
 def _damaged() -> VolumeError:

@@ -3,10 +3,12 @@
 Format: https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.labels import TISSUE, Code, Label
 
 # The lists that Slicer's terminology selector opens; the codes themselves stand in the entry.
@@ -45,8 +47,17 @@ def header_fields(labelmap: np.ndarray, labels: Sequence[Label]) -> dict[str, st
     return fields
 
 
-def labels_in(fields: Mapping[str, str]) -> list[Label]:
-    """The segments of a header, in its order; what it leaves out or garbles is filled in as Slicer does."""
+def labels_in(fields: Mapping[str, str], held: Collection[int] = ()) -> list[Label]:
+    """The segments of a header, in its order; what it leaves out or garbles is filled in as Slicer does.
+
+    A segment whose value is 0 or another's is empty, unless voxels have that value: it gets one of its own.
+
+    Args:
+        held: the values that voxels have.
+
+    Raises:
+        VolumeError: two segments of one value that voxels have.
+    """
     labels: list[Label] = []
     while any(key.startswith(f"Segment{len(labels)}_") for key in fields):
         n = len(labels)
@@ -67,7 +78,26 @@ def labels_in(fields: Mapping[str, str]) -> list[Label]:
                 region_modifier,
             )
         )
-    return labels
+    return _told_apart(labels, held)
+
+
+def _told_apart(labels: Sequence[Label], held: Collection[int]) -> list[Label]:
+    """Labels of which no two have one value, and none has that of the background."""
+    owners: dict[int, Label] = {}
+    free = max([*held, *(label.value for label in labels)], default=0)
+    for label in labels:
+        owner = owners.get(label.value)
+        if owner and label.value in held:
+            raise VolumeError(
+                f"The segments '{owner.name}' and '{label.name}' have the same LabelValue, {label.value}:"
+                " whose the voxels are can't be told.",
+                "Export the one that you need from 3D Slicer as a labelmap.",
+            )
+        if owner or label.value == 0:
+            free += 1
+            label = replace(label, value=free)
+        owners[label.value] = label
+    return list(owners.values())
 
 
 def tags_of(label: Label) -> str:

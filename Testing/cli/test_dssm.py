@@ -9,6 +9,8 @@ import SimpleITK as sitk
 from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.cli.main import main
 from HiDiffRefineLib.networks.build import build_network
+from HiDiffRefineLib.volumes.provenance import TYPE, tags_in
+from HiDiffRefineLib.volumes.read import read_segmentation
 
 SMALL = {"labels": 3, "channels": [8, 8], "strides": [[1, 2, 2], [2, 2, 2]], "latent": 8, "density": 8}
 
@@ -73,6 +75,7 @@ def test_segment_takes_hints_and_warns(models, image, tmp_path, capsys):
     command += ["--device", "cpu", "--prior-only"]
     hints = ["--hints", f"posterior hippocampus={clicks}"]
     assert main([*command, *hints]) == 0
+    assert {tags_in(label.tags)[TYPE] for label in read_segmentation(output)[1]} == {"SEMIAUTOMATIC"}
     assert "Warning: This image is unlike the training data of this model: " in capsys.readouterr().err
     assert sitk.GetArrayFromImage(sitk.ReadImage(str(output)))[10, 15, 15] == 2
     assert b"bundle=hippocampus-mr (dssm); seed=0; steps=0" in output.read_bytes()

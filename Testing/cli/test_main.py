@@ -11,6 +11,8 @@ import SimpleITK as sitk
 from HiDiffRefineLib import __version__
 from HiDiffRefineLib.bundles import update_settings
 from HiDiffRefineLib.cli.main import main
+from HiDiffRefineLib.volumes.provenance import TYPE, tags_in
+from HiDiffRefineLib.volumes.read import read_segmentation
 
 
 def test_bundles_says_what_a_model_may_be_used_for(capsys):
@@ -43,6 +45,8 @@ def test_segment_writes_mask_and_probabilities(small_models, image, tmp_path, ca
     printed = capsys.readouterr().out
     assert "ml" in printed
     assert f"Wrote {mask} and {probabilities} in" in printed
+    labels = read_segmentation(mask)[1]
+    assert {tags_in(label.tags)[TYPE] for label in labels} == {"AUTOMATIC"}
 
 
 def test_a_bundle_may_keep_the_refiner_for_hints(small_models, image, tmp_path):

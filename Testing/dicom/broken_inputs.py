@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.data import get_testdata_file
+from pydicom.fileset import FileSet
 from pydicom.uid import RLELossless
 
 from HiDiffRefineLib.dicom.export import export_seg
@@ -129,7 +130,7 @@ def _damaged(content: bytes, random: np.random.Generator) -> bytes:
 
 def _subjects(folder: Path) -> dict:
     """By name: files of which one is damaged, and what is then done with them."""
-    for name in ("plain", "rle", "single", "enhanced", "seg", "out", "source"):
+    for name in ("plain", "rle", "single", "enhanced", "seg", "out", "source", "on disc"):
         (folder / name).mkdir()
     plain = sorted(write_series(folder / "plain").iterdir())
     rle = sorted(write_series(folder / "rle", PixelRepresentation=0).iterdir())
@@ -140,6 +141,10 @@ def _subjects(folder: Path) -> dict:
     several = folder / "enhanced" / "enhanced.dcm"
     enhanced(write_series(folder / "single")).save_as(several, enforce_file_format=True)
     shutil.rmtree(folder / "single")
+    index = FileSet()
+    for file in write_series(folder / "on disc").iterdir():
+        index.add(pydicom.dcmread(file))
+    index.write(folder / "disc")
     jpeg = []
     for guise in ("jp2klossless", "jpeg_ls_lossless"):
         (folder / guise).mkdir()
@@ -173,6 +178,7 @@ def _subjects(folder: Path) -> dict:
         "slice": (plain, image(folder / "plain")),
         "slice of RLE": (rle, image(folder / "rle")),
         "multi-frame": ([several], image(several)),
+        "index of a disc": ([folder / "disc" / "DICOMDIR"], image(folder / "disc" / "DICOMDIR")),
         "source of an export": (plain, source(folder / "plain")),
         "multi-frame source": ([several], source(several)),
         "JPEG 2000": (jpeg[:1], lambda: read_voxels(read_series(jpeg[0]))),

@@ -1,6 +1,7 @@
 """The check list, what stands in the header, and the two commands."""
 
 import os
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from HiDiffRefineLib.cli.main import main
 from HiDiffRefineLib.dicom import export
 from HiDiffRefineLib.dicom.checks import FIXES, check_list, fixed
 from HiDiffRefineLib.dicom.export import export_seg
+from HiDiffRefineLib.dicom.masks import read_maps
 from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import NOWHERE, Segment, segments_of
 from HiDiffRefineLib.dicom.series import read_series
@@ -19,7 +21,7 @@ from HiDiffRefineLib.volumes.labels import TISSUE, nameless_label
 from HiDiffRefineLib.volumes.provenance import NAME, TYPE, made_here, tagged, tags_in
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.write import write_segmentation
-from Testing.dicom.made_up import STORED, enhanced, write_series
+from Testing.dicom.made_up import STORED, enhanced, write_series, write_volume
 from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
 
 LABELS = [SPLEEN, LEFT_KIDNEY]
@@ -259,6 +261,34 @@ def test_a_mask_without_names_gets_them_from_a_bundle_or_is_fixed(tmp_path, seri
     assert [s.label.type for s in read_seg(out, series)] == [TISSUE, TISSUE]
 
 
+@pytest.mark.parametrize("kind", ["AUTOMATIC", "MANUAL", None])
+def test_how_a_mask_was_made_is_said_by_itself_or_by_its_user(tmp_path, series, kind):
+    mask, out = tmp_path / "m.seg.nrrd", tmp_path / "m.dcm"
+    labels = [tagged(SPLEEN, made_here(automatic=True)), LEFT_KIDNEY]
+    write_segmentation(mask, labelmap(), series.ijk_to_ras, labels)
+    made = ["--made", kind.lower()] if kind else []
+    assert command(tmp_path, "export-dicom", mask, "--output", out, *made) == 0
+    kinds = [item.SegmentAlgorithmType for item in pydicom.dcmread(out).SegmentSequence]
+    assert kinds == ["AUTOMATIC", kind or "SEMIAUTOMATIC"]
+
+
+def test_the_likelier_of_two_segments_has_the_voxel(tmp_path, series):
+    out, back = tmp_path / "m.dcm", tmp_path / "b.nii.gz"
+    first, second = np.zeros(STORED.shape, np.float32), np.zeros(STORED.shape, np.float32)
+    first[1], second[1, 1:] = 0.5, 0.5
+    second[1, 2], first[2], second[2] = 0.9, 0.6, 0.4
+    whole = tuple(slice(0, n) for n in STORED.shape)
+    segments = [Segment(SPLEEN, whole, first), Segment(LEFT_KIDNEY, whole, second)]
+    export_seg(out, series, segments, "FRACTIONAL")
+    assert command(tmp_path, "import-dicom", out, "--output", back) == 0
+    found = read_segmentation(back)[0].array
+    expected = np.where(first >= 0.5, 1, 0)
+    expected[second > np.maximum(first, 0.49)] = 2  # the file numbers its segments
+    np.testing.assert_array_equal(found, expected)
+    assert command(tmp_path, "import-dicom", out, "--segment", LEFT_KIDNEY.name, "--output", back) == 0
+    np.testing.assert_array_equal(read_segmentation(back)[0].array > 0, second >= 0.5)
+
+
 def test_overlapping_files_and_probabilities(tmp_path, series, capsys):
     one, two, out = tmp_path / "1.seg.nrrd", tmp_path / "2.seg.nrrd", tmp_path / "m.dcm"
     write_segmentation(one, labelmap(), series.ijk_to_ras, LABELS)
@@ -275,6 +305,26 @@ def test_overlapping_files_and_probabilities(tmp_path, series, capsys):
     np.testing.assert_allclose(read_seg(out, series)[0].values, 0.7, atol=0.002)
     assert command(tmp_path, "export-dicom", probabilities, *fractional, "--bundle", "abdomen-ct") == 1
     assert "2 maps, but the model has 13 labels" in capsys.readouterr().err
+
+
+def test_maps_are_read_one_at_a_time(tmp_path):
+    """Thirteen of a CT would take 2 GB, and as much again on every further way."""
+    shape, count = (24, 96, 96), 16
+    folder = tmp_path / "series"
+    folder.mkdir()
+    series = read_series(write_volume(folder, np.zeros(shape, int), np.eye(4)))
+    maps = np.full((count, *shape), np.float32(1e-4))
+    maps[:, 5:9, 20:50, 30:60] = 0.75
+    file = tmp_path / "p.nii"
+    write_segmentation(tmp_path / "m.nii", np.zeros(shape, np.uint8), series.ijk_to_ras, [], file, maps)
+    tracemalloc.start()
+    segments, placed = read_maps(file, series)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert placed.good and len(segments) == count and peak < 4 * maps[0].nbytes
+    for segment in segments:
+        assert segment.box == (slice(5, 9), slice(20, 50), slice(30, 60))
+        np.testing.assert_allclose(segment.values / 255, 0.75, atol=0.002)
 
 
 def test_a_mask_of_another_geometry(tmp_path, series, capsys):

@@ -1,5 +1,6 @@
 """Segmentations of other writers, and objects that are none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom
@@ -9,14 +10,14 @@ import pytest
 from highdicom.seg import Segmentation
 from pydicom.data import get_testdata_file
 from pydicom.sr.codedict import codes
-from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, generate_uid
 
 from HiDiffRefineLib.dicom.export import export_seg
 from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import segments_of
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import DicomError, VolumeError
-from Testing.dicom.made_up import STORED, Stack, write_series
+from Testing.dicom.made_up import STORED, Stack, write_series, write_volume
 from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
 
 # Written by pydicom-seg 0.4.1, which needs pydicom 2, on the series of `write_series`: frames
@@ -87,6 +88,84 @@ def test_fractions_of_another_maximum_and_deflated(tmp_path, series):
     made.save_as(tmp_path / "seg.dcm")
     (found,) = read_seg(tmp_path / "seg.dcm", series)
     np.testing.assert_allclose(filled(found), fractions, atol=1e-6)
+
+
+def counted_from_0(made):
+    """As programs write that number their segments like arrays."""
+    for item in made.SegmentSequence:
+        item.SegmentNumber -= 1
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber -= 1
+    return made
+
+
+@pytest.mark.parametrize("encoding", ["BINARY", "FRACTIONAL"])
+def test_segments_numbered_from_0_are_all_there(tmp_path, series, encoding):
+    labelmap = np.where(expected()[0], SPLEEN.value, expected()[1] * LEFT_KIDNEY.value).astype(np.uint8)
+    given = segments_of(labelmap, [SPLEEN, LEFT_KIDNEY])
+    if encoding == "FRACTIONAL":
+        given = [replace(segment, values=segment.values.astype(np.float32)) for segment in given]
+    export_seg(tmp_path / "seg.dcm", series, given, encoding)
+    counted_from_0(pydicom.dcmread(tmp_path / "seg.dcm")).save_as(tmp_path / "seg.dcm")
+    found = read_seg(tmp_path / "seg.dcm", series)
+    for segment, mask, label, value in zip(found, expected(), (SPLEEN, LEFT_KIDNEY), (1, 2), strict=True):
+        assert (segment.label.name, segment.label.value) == (label.name, value)
+        np.testing.assert_array_equal(filled(segment) > 0, mask)
+
+
+@pytest.mark.parametrize("padding", [0, 9, None])
+def test_what_pads_a_labelmap_is_no_segment(tmp_path, series, padding):
+    """Whatever its number; the segment that has 0 then is one."""
+    labelmap = np.where(expected()[0], SPLEEN.value, expected()[1] * LEFT_KIDNEY.value).astype(np.uint8)
+    export_seg(tmp_path / "seg.dcm", series, segments_of(labelmap, [SPLEEN, LEFT_KIDNEY]), "LABELMAP")
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    made.decompress()
+    if padding:
+        stored = made.pixel_array.copy()
+        stored[stored == 0], stored[stored == SPLEEN.value] = padding, 0
+        made.PixelData = stored.tobytes()
+        numbers = {0: padding, SPLEEN.value: 0}
+        for item in made.SegmentSequence:
+            item.SegmentNumber = numbers.get(item.SegmentNumber, item.SegmentNumber)
+        made.PixelPaddingValue = padding
+    elif padding is None:
+        del made.PixelPaddingValue
+    made.save_as(tmp_path / "seg.dcm")
+    found = {segment.label.name: segment for segment in read_seg(tmp_path / "seg.dcm", series)}
+    assert found.keys() == {SPLEEN.name, LEFT_KIDNEY.name}
+    for label, mask in zip((SPLEEN, LEFT_KIDNEY), expected(), strict=True):
+        assert found[label.name].label.value > 0
+        np.testing.assert_array_equal(filled(found[label.name]), mask)
+
+
+@pytest.mark.parametrize("encoding", ["FRACTIONAL", "LABELMAP"])
+def test_a_packed_segmentation(tmp_path, encoding):
+    (tmp_path / "series").mkdir()
+    series = read_series(write_volume(tmp_path / "series", np.zeros((3, 32, 32), int), np.eye(4)))
+    labelmap = np.random.default_rng(0).integers(0, 2, series.shape_kji).astype(np.uint8)
+    given = segments_of(labelmap, [SPLEEN])
+    if encoding == "FRACTIONAL":
+        given = [replace(segment, values=segment.values * np.float32(0.6)) for segment in given]
+    export_seg(tmp_path / "seg.dcm", series, given, encoding)
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    made.decompress()
+    made.compress(JPEGLSLossless)
+    made.save_as(tmp_path / "seg.dcm")
+    (found,) = read_seg(tmp_path / "seg.dcm", series)
+    np.testing.assert_array_equal(found.values > 0, labelmap[found.box] > 0)
+    content = (tmp_path / "seg.dcm").read_bytes()
+    (tmp_path / "seg.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2.4.80", b"1.2.840.10008.1.2.4.92"))
+    with pytest.raises(VolumeError, match="JPEG 2000 Part 2.*TransferSyntaxUID .0002,0010"):
+        read_seg(tmp_path / "seg.dcm", series)
+
+
+def test_two_segments_of_one_number_are_refused(tmp_path, series):
+    export_seg(tmp_path / "seg.dcm", series, segments_of(np.ones(STORED.shape, np.uint8), [SPLEEN]))
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    made.SegmentSequence.append(made.SegmentSequence[0])
+    made.save_as(tmp_path / "seg.dcm")
+    with pytest.raises(DicomError, match="SegmentNumber .0062,0004"):
+        read_seg(tmp_path / "seg.dcm", series)
 
 
 def test_voxels_of_no_segment_are_not_dropped(tmp_path, series):

@@ -1,5 +1,6 @@
 """DICOM series, written slice by slice with pydicom."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,9 @@ def test_rounded_positions_are_even_enough(tmp_path):
     [
         ([0, 1, 2, 4, 5, 6], "lacks 1 slice in between"),
         ([0, 1, 2, 5, 6, 8], "lacks 3 slices"),
+        ([0, 2, 3, 4, 5, 6], "lacks 1 slice in between .ImagePositionPatient .0020,0032"),
+        ([0, 1, 2, 3, 5, 7], "2.50 mm apart up to slice 4, and 5.00 mm from there .ImagePositionPatient"),
+        ([0, 2, 4, 5, 6, 7], "5.00 mm apart up to slice 3, and 2.50 mm from there"),
         ([0, 1, 2, 3.3, 4.3, 5.3], "unevenly spaced .2.50 to 3.25 mm"),
         ([0, 1, 2, 2, 3, 4], "several slices at one position"),
         ([0, 0, 1, 1, 2, 2], "several slices at one position"),
@@ -120,7 +124,7 @@ def test_refuses_folder_without_dicom(tmp_path):
 
 @pytest.mark.parametrize("tag", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
 def test_refuses_slices_without_a_place(tmp_path, tag):
-    assert_refused(write_series(tmp_path, **{tag: None}), "where it lies")
+    assert_refused(write_series(tmp_path, **{tag: None}), rf"where it lies.*no usable {tag} \(")
 
 
 def test_refuses_parallel_axes(tmp_path):
@@ -130,7 +134,7 @@ def test_refuses_parallel_axes(tmp_path):
 
 def test_refuses_multi_frame(tmp_path):
     write_slice(tmp_path / "a", STORED[0], (0, 0, 0), NumberOfFrames=2, PixelData=STORED[:2].tobytes())
-    assert_refused(tmp_path, "many frames")
+    assert_refused(tmp_path, r"many frames.*PerFrameFunctionalGroupsSequence \(5200,9230\)")
 
 
 @pytest.mark.parametrize("name", ["IM99", "IM97"])
@@ -140,12 +144,6 @@ def test_refuses_truncated_slice_in_silence(tmp_path, capfd, name):
     (tmp_path / name).write_bytes(content[:-20])
     assert_refused(tmp_path, f"{name} is no readable DICOM file")
     assert capfd.readouterr() == ("", "")
-
-
-def test_index_file_of_a_disc_does_no_harm(tmp_path):
-    write_series(tmp_path)
-    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
-    assert read_image(tmp_path).array.shape == STORED.shape
 
 
 def test_files_without_preamble(tmp_path):
@@ -190,7 +188,7 @@ def test_refuses_a_slice_that_is_there_twice(tmp_path):
     assert_refused(tmp_path, "same slice twice: IM97 and copy")
 
 
-@pytest.mark.parametrize("kept", [0, 100, 131, 140, 300, 700, 900, 1000])
+@pytest.mark.parametrize("kept", [0, 1, 100, 131, 140, 300, 700, 900, 1000])
 def test_refuses_a_slice_cut_off_anywhere(tmp_path, kept):
     write_series(tmp_path)
     (tmp_path / "IM94").write_bytes((tmp_path / "IM94").read_bytes()[:kept])
@@ -275,8 +273,9 @@ GUISES = ("", "_RLE", "_jp2klossless", "_jpeg_ls_lossless", "_bigendian", "_impl
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", *(f"MR_small{guise}.dcm" for guise in GUISES)])
-def test_real_slices(name):
-    series = read_series(Path(get_testdata_file(name)))
+def test_real_slices(tmp_path, name):
+    shutil.copy(get_testdata_file(name), tmp_path)
+    series = read_series(tmp_path / name)
     stored = pydicom.dcmread(get_testdata_file("MR_small.dcm" if "MR" in name else name)).pixel_array
     one = series.slices[0]
     np.testing.assert_array_equal(read_voxels(series)[0], stored * one.slope + one.intercept)

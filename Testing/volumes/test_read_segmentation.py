@@ -1,9 +1,11 @@
 """What a .seg.nrrd says of its segments survives reading and writing, and bad headers harm nothing."""
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 
 from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.labels import TISSUE, Code
 from HiDiffRefineLib.volumes.read import read_segmentation
 from HiDiffRefineLib.volumes.seg_nrrd import labels_in, terminology_entry
@@ -36,6 +38,50 @@ def test_values_without_a_name_get_one(tmp_path):
         (7, "label 7", TISSUE),
     ]
     assert labels[0].color != labels[1].color
+
+
+def nrrd(path, labelmap, *segments):
+    """A .seg.nrrd whose header gives segments, (name, LabelValue), any values."""
+    image = sitk.GetImageFromArray(labelmap)
+    for n, (name, value) in enumerate(segments):
+        image.SetMetaData(f"Segment{n}_Name", name)
+        image.SetMetaData(f"Segment{n}_LabelValue", value)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        (("0", "1"), (8, 1)),
+        (("0", "0"), (8, 9)),
+        (("3", "3"), (3, 8)),
+        (("", ""), (1, 8)),
+        (("8", "0"), (8, 9)),
+    ],
+)
+def test_an_empty_segment_has_a_value_of_its_own(tmp_path, values, expected):
+    """Value 0 is the background's, and two of one value would be one."""
+    labelmap = np.zeros((4, 5, 6), np.uint8)
+    labelmap[1] = 7
+    file = nrrd(tmp_path / "a.seg.nrrd", labelmap, *zip(("one", "two"), values, strict=True))
+    volume, labels = read_segmentation(file)
+    told = [(label.name, label.value) for label in labels]
+    assert told == [*zip(("one", "two"), expected, strict=True), ("label 7", 7)]
+    write_segmentation(tmp_path / "b.seg.nrrd", volume.array, np.eye(4), labels)
+    again = read_segmentation(tmp_path / "b.seg.nrrd")[1]
+    assert [(label.name, label.value) for label in again] == told
+
+
+def test_two_segments_of_the_same_voxels_are_refused(tmp_path):
+    labelmap = np.zeros((4, 5, 6), np.uint8)
+    labelmap[1] = 2
+    file = nrrd(tmp_path / "a.seg.nrrd", labelmap, ("one", "2"), ("two", "2"))
+    with pytest.raises(
+        VolumeError, match="a.seg.nrrd: .*'one' and 'two' have the same LabelValue, 2"
+    ) as refused:
+        read_segmentation(file)
+    assert refused.value.remedy
 
 
 def test_headers_that_say_little():

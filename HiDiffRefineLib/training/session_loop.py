@@ -1,0 +1,215 @@
+"""Training of the refiner on whole editing sessions, on any number of cards, over several runs.
+
+Volumes, sampler and simulated user are on the card; matrices are trained by Muon, the rest by AdamW. Steps
+whose gradient is not finite are counted, and more than one in a hundred ends the run.
+"""
+
+import json
+import time
+from math import cos, pi
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import save_file
+from torch import nn
+
+from HiDiffRefineLib.bernoulli import BernoulliChain
+from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.networks.bounded import PostNormBlock
+from HiDiffRefineLib.training.edit_samples import EditSamples
+from HiDiffRefineLib.training.edit_sessions import session_losses
+from HiDiffRefineLib.training.muon import Muon
+from HiDiffRefineLib.training.prefetch import prefetched
+
+# Parts whose matrices AdamW trains: in and out of the network, and what sets gates and scales.
+ADAM = ("head", "film", "gates", "embedding", "downs.0", "in_proj")
+WARMUP_STEPS, LOG_EVERY, SAVE_SECONDS = 200, 50, 60
+# Most steps that may be skipped, as a share of all, once so many were made.
+MOST_SKIPPED, COUNTED_FROM = 0.01, 200
+MAX_NORM = 1.0
+
+
+def optimizers(network: nn.Module, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """AdamW and Muon, each for its weights."""
+    matrices, rest = [], []
+    for name, weight in network.named_parameters():
+        to_muon = weight.ndim >= 2 and not any(part in name for part in ADAM)
+        (matrices if to_muon else rest).append(weight)
+    fused = all(weight.is_cuda for weight in rest)
+    adam = torch.optim.AdamW(rest, lr, weight_decay=weight_decay, fused=fused)
+    return [adam, Muon(matrices, lr, weight_decay=weight_decay)]
+
+
+def largest_activations(network: nn.Module) -> tuple[dict[str, float], list]:
+    """A table that forward passes fill with the largest activation of every block, and its hooks."""
+    table, hooks = {}, []
+
+    def watch(name):
+        def hook(module, inputs, output):
+            table[name] = float(output.detach().abs().max())
+
+        return hook
+
+    for name, module in network.named_modules():
+        if isinstance(module, PostNormBlock):
+            hooks.append(module.register_forward_hook(watch(name)))
+    return table, hooks
+
+
+def learning_rate(step: int, progress: float, peak: float, floor: float) -> float:
+    """Linear warm-up over the run's first steps, then half a cosine down to a share `floor`."""
+    return peak * min(1.0, (step + 1) / WARMUP_STEPS) * (floor + (1 - floor) * 0.5 * (1 + cos(pi * progress)))
+
+
+class Averaged:
+    """The exponentially averaged weights (EMA)."""
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay, self.count = decay, 0
+        self.weights = {name: w.detach().clone().float() for name, w in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Towards the present weights; faster at first."""
+        self.count += 1
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        state = network.state_dict()
+        torch._foreach_lerp_(
+            list(self.weights.values()), [state[name].float() for name in self.weights], 1 - decay
+        )
+
+
+def fit_sessions(
+    fabric: Fabric,
+    network: nn.Module,
+    samples: EditSamples,
+    chain: BernoulliChain | None,
+    output: Path,
+    *,
+    minutes: float,
+    batch: int,
+    lr: float = 1e-3,
+    floor: float = 0.02,
+    weight_decay: float = 0.01,
+    ema: float = 0.9995,
+    steps: int = 10**9,
+    seed: int = 0,
+    compiled: bool = True,
+    log=print,
+) -> Averaged:
+    """Trains `network` for some minutes, going on from `output`/checkpoint.pt where there is one.
+
+    The checkpoint holds weights, EMA, momenta and counts, and nothing of the number of cards: a run may go on
+    with another. Samples are drawn anew. Leaves checkpoint.pt, weights.safetensors (EMA, fp16) and log.json
+    there, every minute.
+
+    Args:
+        samples: drawn with a seed of its own on each card.
+        chain: None for the plain refiner.
+        batch: samples a card.
+        floor: share of the peak learning rate that is left at the end.
+        steps: ends the run earlier.
+        log: takes a line of text.
+
+    Raises:
+        ConfigError: too many steps had to be skipped.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    network = network.to(fabric.device, memory_format=torch.channels_last_3d)
+    averaged = Averaged(network, ema)
+    parts = optimizers(network, lr, weight_decay)
+    state = {"steps": 0, "skipped": 0, "minutes": 0.0, "history": []}
+    checkpoint = output / "checkpoint.pt"
+    if checkpoint.is_file():
+        found = torch.load(checkpoint, map_location=fabric.device, weights_only=True)
+        network.load_state_dict(found["network"])
+        averaged.weights, averaged.count = found["averaged"], found["count"]
+        for part, saved in zip(parts, found["optimizers"], strict=True):
+            part.load_state_dict(saved)
+        state = {name: found[name] for name in state}
+    bare = network
+    wrapped, *parts = fabric.setup(network, *parts)
+    for method in ("encode", "denoise"):
+        wrapped.mark_forward_method(method)
+    rng = np.random.default_rng(seed + state["steps"])
+    rank_zero = fabric.global_rank == 0
+
+    def save() -> None:
+        if not rank_zero:
+            return
+        everything = {"network": bare.state_dict(), "averaged": averaged.weights, "count": averaged.count}
+        everything |= {"optimizers": [part.state_dict() for part in parts]} | state
+        torch.save(everything, output / "checkpoint.partial")
+        (output / "checkpoint.partial").replace(checkpoint)
+        half = {name: weight.half().cpu().contiguous() for name, weight in averaged.weights.items()}
+        save_file(half, output / "weights.safetensors")
+        (output / "log.json").write_text(json.dumps(state["history"]))
+
+    # The gradients of cuDNN's attention are not finite now and then.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    batches = prefetched(lambda: samples.batch(batch), fabric.device)
+    if compiled:
+        bare.encoder.compile()
+        bare.denoiser.compile()
+        for terms in session_losses(wrapped, chain, np.random.default_rng(3), next(batches)):
+            fabric.backward(sum(terms.values()))
+        bare.zero_grad(set_to_none=True)
+        log("compiled")
+    before, started, saved = state["minutes"], time.monotonic(), time.monotonic()
+    made, terms_seen = 0, []
+    while True:
+        state["minutes"] = before + (time.monotonic() - started) / 60
+        progress = (state["minutes"] - before) / minutes
+        progress = max(progress, made / steps)
+        progress = float(fabric.broadcast(torch.tensor(progress)))
+        if progress >= 1:
+            break
+        for terms in session_losses(wrapped, chain, rng, next(batches)):
+            for part in parts:
+                for group in part.param_groups:
+                    group["lr"] = learning_rate(made, progress, lr, floor)
+                part.zero_grad(set_to_none=True)
+            fabric.backward(sum(terms.values()))
+            norm = torch.nn.utils.clip_grad_norm_(bare.parameters(), MAX_NORM)
+            state["steps"] += 1
+            made += 1
+            if bool(norm.isfinite()):
+                for part in parts:
+                    part.step()
+                averaged.update(bare)
+            else:
+                state["skipped"] += 1
+                if made >= COUNTED_FROM and state["skipped"] > MOST_SKIPPED * state["steps"]:
+                    save()
+                    raise ConfigError(
+                        f"{state['skipped']} of {state['steps']} steps had gradients that are not finite.",
+                        "Look at the largest activations in log.json; lower the learning rate.",
+                    )
+            terms_seen.append(torch.stack([*terms.values(), norm]).detach())
+            if state["steps"] % LOG_EVERY == 0:
+                values = torch.stack(terms_seen).mean(0).tolist()
+                entry = dict(zip([*terms, "norm"], values, strict=True)) | {
+                    "step": state["steps"],
+                    "minutes": state["minutes"],
+                    "skipped": state["skipped"],
+                }
+                state["history"].append(entry)
+                terms_seen = []
+                if rank_zero and state["steps"] % (4 * LOG_EVERY) == 0:
+                    log(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
+        if time.monotonic() - saved > SAVE_SECONDS:
+            saved = time.monotonic()
+            save()
+    table, hooks = largest_activations(bare)
+    with torch.no_grad():
+        for _ in session_losses(bare, chain, np.random.default_rng(5), next(batches)):
+            pass
+    for hook in hooks:
+        hook.remove()
+    state["history"].append({"largest_activations": table, "step": state["steps"]})
+    save()
+    largest = f"largest activation {max(table.values()):.3g}"
+    log(f"done: {state['steps']} steps, {state['skipped']} skipped, {largest}")
+    return averaged
