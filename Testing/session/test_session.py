@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from HiDiffRefineLib.errors import ConfigError, HiDiffRefineError, HintError, SessionError, VolumeError
 from HiDiffRefineLib.geometry.boxes import voxel_box
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.session.editing import edit_regions
+from HiDiffRefineLib.session.editing import edit_looks
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
 from Testing.session.acting import EDITS, HINTS, OTHERS, act, noise, point_in, told
@@ -43,8 +43,8 @@ def reach(session) -> np.ndarray:
     """The voxels that an edit of the selected segment may change now."""
     state = session.state
     layer, free = state.layers[session.selected], np.zeros(state.grid.shape_kji, bool)
-    for region in edit_regions(layer, state.grid, session.engine.pipeline):
-        free[voxel_box(state.grid, region.bounds_ras())] = True
+    for look in edit_looks(layer, state.grid, session.engine.pipeline):
+        free[voxel_box(state.grid, look.region.bounds_ras())] = True
     for name, other in state.layers.items():
         if name != session.selected:
             free &= ~other.mask
