@@ -46,8 +46,8 @@ def add_to(commands) -> None:
         default=0,
         metavar="N",
         help="let a robot user give up to N hints to every label, after the table without hints, which takes"
-        " minutes a CT of the abdomen (--hints-only skips it); then to small lesions drawn into the images,"
-        " and to balls in voxels of many sizes",
+        " minutes a CT of the abdomen (--hints-only skips it); then, with --robot click, to small lesions"
+        " drawn into the images, and to balls in voxels of many sizes",
     )
     parser.add_argument(
         "--hints-only", action="store_true", help="with --hints: no table without hints, in the JSON neither"
@@ -143,6 +143,7 @@ def run(options) -> None:
                 subject,
             )
         print(format_hint_table(result["hints"]))
+    if options.hints and options.robot == "click":  # no robot's way to click has a part in these
         with progress_bar() as progress:
             result |= evaluate_small(pipeline, options.data, options.cases, options.steps, progress, subject)
         print(format_small(result))

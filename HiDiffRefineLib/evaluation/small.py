@@ -31,7 +31,7 @@ BALLS = (2, 3, 4, 5)
 CLICKS = 3
 # Declared sizes of the voxels, mm, and radii in voxels of the balls that are looked at in them.
 SIZES_MM = (0.02, 0.06, 0.1, 0.3, 1.0, 2.0)
-BODIES = (3, 6, 21)
+BODIES = (3, 21)
 # Figures of a group of lesions, with what a reader sees.
 FIGURES = {
     "tenth_before": "nine of ten",
