@@ -208,7 +208,7 @@ def previews(
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
     patch_kji, label = pipeline.refiner_bundle.patch_size_kji, None if segment.foreign else segment.label
     working_kji = working_spacing_kji(pipeline.bundle, segment.grid, patch_kji, label)
-    look = look_at(given[-1], mask, bounds, segment.grid, working_kji, patch_kji)
+    look = look_at(given[-1], mask, bounds, segment.grid, working_kji, patch_kji, label)
     beyond = None if look.reach_ras is None else look.beyond(segment.grid)
     return edit_steps(
         network, chain, segment, mask, given, look.region, steps, seed=0, locked=beyond, fresh=look.fresh

@@ -120,19 +120,27 @@ class Look:
 
 
 def look_at(
-    hint: Hint, mask: np.ndarray, object_ras: np.ndarray | None, grid: Grid, working_kji, patch_kji
+    hint: Hint,
+    mask: np.ndarray,
+    object_ras: np.ndarray | None,
+    grid: Grid,
+    working_kji,
+    patch_kji,
+    label: int | None = None,
 ) -> Look:
     """How an edit of a mask looks at what a hint points at.
 
     A small piece of the mask is looked at closely, and grows by its own size at most. Where the hint lies
-    farther off, it starts another piece like that: twice as large at most. All else as `edit_region` says.
+    farther off, it starts another piece like that: twice as large at most. All else as `edit_region` says,
+    a segmentor's label too: an organ in pieces is an organ.
 
     Args:
         mask: bool (k, j, i), before the edit.
         object_ras: (2, 3) RAS mm, box around it, stray voxels left out; None if it is empty.
-        grid: of the mask. Others: as for `edit_region`.
+        grid: of the mask.
+        label: of the segmentor; None for a mask from elsewhere. Others: as for `edit_region`.
     """
-    piece_ras = None if object_ras is None else piece_near(mask, hint, grid)
+    piece_ras = piece_near(mask, hint, grid) if label is None and object_ras is not None else None
     if piece_ras is not None:
         around, voxel = bounds_ras(hint), voxel_kji(grid)
         close_kji = close_spacing_kji(piece_ras, voxel, patch_kji)

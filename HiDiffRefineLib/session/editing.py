@@ -44,7 +44,7 @@ def edit_looks(layer: Layer, grid: Grid, models: Engine | Models) -> list[Look]:
     looks: list[Look] = []
     for hint in reversed(layer.told.pending or layer.told.hints[-1:]):
         if not any(holds(look, hint) for look in looks):
-            looks.append(look_at(hint, layer.mask, object_ras, grid, working_kji, patch_kji))
+            looks.append(look_at(hint, layer.mask, object_ras, grid, working_kji, patch_kji, layer.label))
     return looks[::-1]
 
 

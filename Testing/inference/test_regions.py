@@ -78,6 +78,10 @@ def test_a_hint_beside_small_pieces_starts_another_of_their_size():
     free = np.argwhere(~found.beyond(grid))
     assert (free.min(0) >= [34, 14, 14]).all() and (free.max(0) <= [46, 26, 26]).all()
     assert mask[34:47, 14:27, 14:27].sum() == 0
+    working = np.full(3, 1.5)
+    bounds = object_bounds_ras(mask, grid.ijk_to_ras)
+    of_a_label = look_at(hint, mask, bounds, grid, working, PATCH, label=4)
+    assert not of_a_label.fresh and of_a_label.reach_ras is None
     organ = ball(20, (30, 30, 30), grid.shape_kji)
     found, _ = look(load_bundle("refiner"), grid, organ, np.array([55, 30, 30]))
     assert not found.fresh and not found.beyond(grid).any()
