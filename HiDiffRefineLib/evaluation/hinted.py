@@ -13,13 +13,12 @@ from HiDiffRefineLib.evaluation.coarse import ellipsoid
 from HiDiffRefineLib.evaluation.hint_table import build_hints
 from HiDiffRefineLib.evaluation.more_less import Edit, more_or_less
 from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
+from HiDiffRefineLib.evaluation.sessions import as_hint
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
-from HiDiffRefineLib.geometry.grids import Grid
-from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
 from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
+from HiDiffRefineLib.inference.regions import look_at, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -162,7 +161,7 @@ def starter(
         mask = ellipsoid(truth == value) if prior == "coarse" else labelmap == value
         # As in a session: 1 is the mask that came from elsewhere, 2 the other segments.
         here = prior_of_labels(np.where(mask, 1, 2 * (labelmap > 0)), scan.grid, 3, pipeline.device)
-        return Segment(scan.image, scan.grid, here, 1), mask
+        return Segment(scan.image, scan.grid, here, 1, foreign=True), mask
 
     return start
 
@@ -213,15 +212,10 @@ def previews(
     """An edit under all hints, after each reverse step; the chain is None for the plain refiner."""
     given = [as_hint(hint, segment.grid) for hint in hints]
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
-    working = working_spacing_kji(pipeline.bundle, segment.grid)
-    region = edit_region(given[-1], bounds, working, pipeline.refiner_bundle.patch_size_kji)
-    return edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
-
-
-def as_hint(hint: RobotHint, grid: Grid) -> Hint:
-    """What the robot marked, in RAS mm; a scribble as thin as a voxel."""
-    linear, origin = grid.ijk_to_ras[:3, :3], grid.ijk_to_ras[:3, 3]
-    points_ras = hint.voxels_kji[:, ::-1] @ linear.T + origin
-    if len(points_ras) == 1:
-        return Click(points_ras[0], hint.positive)
-    return Scribble(points_ras, hint.positive, float(grid.spacing_kji.min()))
+    patch_kji, label = pipeline.refiner_bundle.patch_size_kji, None if segment.foreign else segment.label
+    working_kji = working_spacing_kji(pipeline.bundle, segment.grid, patch_kji, label)
+    look = look_at(given[-1], mask, bounds, segment.grid, working_kji, patch_kji, label)
+    beyond = None if look.reach_ras is None else look.beyond(segment.grid)
+    return edit_steps(
+        network, chain, segment, mask, given, look.region, steps, seed=0, locked=beyond, fresh=look.fresh
+    )

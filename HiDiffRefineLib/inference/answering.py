@@ -66,6 +66,7 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Ex
             request.seed,
             protected,
             request.asked,
+            view.fresh,
         )
         mask[view.box] = last.mask
     if extents is not None:
@@ -114,8 +115,8 @@ def _warm_up(prepared: Prepared, progress: Progress) -> None:
     pipeline, grid = prepared.pipeline, prepared.grid
     steps = pipeline.check(None, ["refiner"])
     middle = Click(grid.center_ras, True)
-    working = working_spacing_kji(pipeline.bundle, grid)
-    region = edit_region(middle, None, working, pipeline.refiner_bundle.patch_size_kji)
+    patch_kji = pipeline.refiner_bundle.patch_size_kji
+    region = edit_region(middle, None, working_spacing_kji(pipeline.bundle, grid, patch_kji), patch_kji)
     box = voxel_box(grid, region.bounds_ras())
     nothing = np.zeros(part_of(grid, box).shape_kji, bool)
     view = View(region, box, nothing, nothing, nothing, nothing)
@@ -134,7 +135,8 @@ def _segment(prepared: Prepared, view: View, request: EditRequest | DoubtRequest
         # In bytes: as 64-bit integers a box of 5 million voxels takes 18 ms more.
         labelmap = view.original + np.uint8(2) * (view.others & ~view.original)
         grid, image = part_of(prepared.grid, view.box), prepared.image()
-        return Segment(image, prepared.grid, prior_of_labels(labelmap, grid, 3, image.device), 1)
+        here = prior_of_labels(labelmap, grid, 3, image.device)
+        return Segment(image, prepared.grid, here, 1, foreign=True)
     roi = min(request.rois, key=lambda roi: _distance(roi.center_ras, view.region), default=None)
     return Segment(prepared.image(roi), prepared.grid, prepared.prior(roi), request.label)
 

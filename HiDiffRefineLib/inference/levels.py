@@ -46,6 +46,7 @@ def levels_on_region(
     hinted_kji: np.ndarray,
     values: np.ndarray,
     grid: Grid,
+    fresh: bool = False,
 ) -> Levels:
     """The levels of an answer.
 
@@ -55,7 +56,7 @@ def levels_on_region(
     chance = _chance(probability, before)
     could = (chance > LEAST) & np.where(before, (values < 0).any(), (values > 0).any())
     sure = np.full(changed.shape, -np.inf)
-    sure[could] = surer_than_asked(probability, before, could, hinted_kji, values, grid)
+    sure[could] = surer_than_asked(probability, before, could, hinted_kji, values, grid, fresh)
     most = linked(sure > -np.inf, hinted_kji, grid) | changed
     # The first level is none of it, but for the hints themselves.
     less = np.append(np.inf, _spaced(sure[changed], ANSWER - 1)[:-1])

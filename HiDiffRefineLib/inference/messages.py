@@ -29,6 +29,7 @@ class View:
         protected: voxels that no edit of it may change.
         original: the mask before any edit, where it did not come from the segmentor; else None.
         others: the other segments, likewise.
+        fresh: whether nothing of the segment is there yet, though elsewhere, see `changes.answering`.
     """
 
     region: Grid
@@ -37,6 +38,7 @@ class View:
     protected: np.ndarray
     original: np.ndarray | None
     others: np.ndarray | None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, eq=False)

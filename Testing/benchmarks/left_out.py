@@ -49,7 +49,7 @@ def curves(weights: str, hints: int, case: Case) -> list[list[float]]:
     image = torch.from_numpy(case.image)[None].to(device).float() / 255
     grid = Grid(case.labels.shape, case.ijk_to_ras)
     nothing = np.zeros(case.labels.shape, bool)
-    segment = Segment(image, grid, prior_of_labels(nothing, grid, 3, device), 1)
+    segment = Segment(image, grid, prior_of_labels(nothing, grid, 3, device), 1, foreign=True)
     steps = pipeline.check(None, ["refiner"])
 
     def refine(mask, given):
