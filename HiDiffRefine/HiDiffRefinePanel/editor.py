@@ -115,6 +115,16 @@ class Editor:
         """Does it again."""
         self._go(lambda session: session.redo())
 
+    @property
+    def extent(self) -> int | None:
+        """How much of the newest answer is taken, None where that can't be changed."""
+        selected = None if self.session is None else self.session.selected
+        return None if selected is None else self.session.session.extent
+
+    def set_extent(self, level: int) -> None:
+        """Takes more or less of the newest answer."""
+        self._go(lambda session: session.set_extent(level))
+
     def accept(self) -> None:
         """Marks the selected segment as completed."""
         self._go(lambda session: session.accept())

@@ -8,6 +8,7 @@ from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
+from HiDiffRefinePanel.wheel import Wheel
 
 STATUS_MS = 10_000
 # In the order of the menu.
@@ -38,6 +39,7 @@ class Panel:
                 "D": self.editor.next_doubtful_place,
             }
         )
+        self.wheel = Wheel(self._on_wheel)
         self._connect()
         self.jobs.changed = self.refresh
         self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
@@ -51,6 +53,7 @@ class Panel:
         """The module comes to the front."""
         self._adopt_parameters()
         self.shortcuts.enter()
+        self.wheel.enter()
         self.jobs.watch()
         if not self.setup.proven and not self.jobs.running:
             self.setup.check()
@@ -59,6 +62,7 @@ class Panel:
     def exit(self) -> None:
         """The module goes to the back: nothing of it stays in the mouse or on the keys."""
         self.shortcuts.exit()
+        self.wheel.exit()
         self._lift_pens()
 
     def forget(self) -> None:
@@ -107,6 +111,7 @@ class Panel:
         if not running:
             self._progress(0.0, "")
         self._show_segments()
+        self._show_extent()
         hints = session.session.hints if selected is not None else ()
         waiting = len(session.session.pending) if selected is not None else 0
         held, count = len(hints) - waiting, len(hints)
@@ -141,6 +146,7 @@ class Panel:
             button.connect("clicked(bool)", lambda on, name=name: self._on_pen(name, on))
         ui.exportLabel.connect("linkActivated(QString)", self._on_fix)
         ui.brushSlider.connect("valueChanged(double)", lambda value: self.pens.set_diameter(value))
+        ui.extentSlider.connect("valueChanged(double)", lambda value: self._set_extent(round(value)))
 
     def _guarded(self, act) -> None:
         """Does what a button says; what cannot be done is said in the panel."""
@@ -221,6 +227,26 @@ class Panel:
         if on and session is not None and session.selected is not None:
             getattr(self.ui, f"{name}Button").checked = True
             self.pens.take(name, session, self.ui.brushSlider.value)
+
+    def _set_extent(self, level: int) -> None:
+        if self.editor.extent not in (None, level):
+            self._guarded(lambda: self.editor.set_extent(level))
+
+    def _show_extent(self) -> None:
+        """How much is taken of the newest answer; the middle where there is none."""
+        from HiDiffRefineLib.inference.extents import ANSWER
+
+        level = self.editor.extent
+        self.ui.extentSlider.enabled = level is not None
+        self.ui.extentSlider.value = ANSWER if level is None else level
+
+    def _on_wheel(self, steps: int) -> bool:
+        """Whether the wheel was for the newest answer; with a brush it is for the brush."""
+        level, slider = self.editor.extent, self.ui.extentSlider
+        if level is None or self.ui.strokeEditor.activeEffect():
+            return False
+        self._set_extent(int(min(max(level + steps, slider.minimum), slider.maximum)))
+        return True
 
     def _toggle(self, button) -> None:
         if button.enabled and self.ui.refineSection.enabled:

@@ -49,7 +49,8 @@ def add_to(commands) -> None:
         default=0,
         metavar="N",
         help="let a robot user give up to N hints to every label, after the table without hints, which takes"
-        " minutes a CT of the abdomen (--hints-only skips it)",
+        " minutes a CT of the abdomen (--hints-only skips it); then, with --robot click, to small lesions"
+        " drawn into the images, and to balls in voxels of many sizes",
     )
     parser.add_argument(
         "--hints-only", action="store_true", help="with --hints: no table without hints, in the JSON neither"
@@ -62,9 +63,10 @@ def add_to(commands) -> None:
     )
     parser.add_argument(
         "--robot",
-        choices=("click", "jitter", "scribble"),
+        choices=("click", "jitter", "random", "off", "scribble"),
         default="click",
-        help="how --hints are given: at the deepest error, up to 5 mm off it, or drawn along its middle",
+        help="how --hints are given: at the deepest point of the largest error, up to 5 mm off it, anywhere"
+        " in the error, up to 3 voxels off the deepest point in the error or not, or drawn along its middle",
     )
     parser.add_argument(
         "--images", default="images", metavar="NAME", help="with --hints-only: the folder of images in DIR"
@@ -107,6 +109,7 @@ def run(options) -> None:
     from HiDiffRefineLib.evaluation.hinted import check_prior, check_subject, evaluate_hints
     from HiDiffRefineLib.evaluation.record import record_hints, record_validation
     from HiDiffRefineLib.evaluation.run import evaluate
+    from HiDiffRefineLib.evaluation.small import evaluate_small, format_small
     from HiDiffRefineLib.evaluation.table import format_table
     from HiDiffRefineLib.inference.models import choose_device
     from HiDiffRefineLib.inference.pipeline import Pipeline
@@ -156,6 +159,10 @@ def run(options) -> None:
         done = [name for name in result["cases"] if name not in {title(Path(file)) for file in left_out}]
         result |= found | {"left_out": left_out, "cases": done}
         print(format_hint_table(result["hints"]))
+    if options.hints and options.robot == "click":  # no robot's way to click has a part in these
+        with progress_bar() as progress:
+            result |= evaluate_small(pipeline, options.data, options.cases, options.steps, progress, subject)
+        print(format_small(result))
     if options.json:
         write_json(options.json, result)
     _check_complete(result)

@@ -19,6 +19,7 @@ from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import describe
 from HiDiffRefineLib.hints.signs import Signs
 from HiDiffRefineLib.inference.checks import unlike_in_size
+from HiDiffRefineLib.inference.extents import ANSWER, LEVELS
 from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.new_files import new_files
@@ -70,6 +71,16 @@ def add_to(commands) -> None:
         "--volumes", type=Path, metavar="FILE.csv", help="also write a table of all segments' millilitres"
     )
     parser.add_argument("--steps", type=int, help="reverse steps of an edit (default: the refiner's)")
+    parser.add_argument(
+        "--extent",
+        type=int,
+        nargs="+",
+        choices=LEVELS,
+        default=[ANSWER],
+        metavar="LEVEL",
+        help=f"how much each hint changes, from {LEVELS[0]}, itself alone, to {LEVELS[-1]}; one for all hints"
+        f" or one for each, in their order (default: {ANSWER}, as the refiner answers)",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.set_defaults(run=run)
 
@@ -107,10 +118,15 @@ def run(options) -> None:
     signs = Signs(options.positive, options.negative)
     hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, label.id)]
     signs.check_used()
+    levels = options.extent * len(hints) if len(options.extent) == 1 else options.extent
+    if len(levels) != len(hints):
+        raise ConfigError(
+            f"--extent has {len(levels)} levels for {len(hints)} hints.", "Give one for all, or one for each."
+        )
     if warning := unlike_in_size(pipeline.bundle, grid.bounds_ras(), grid.spacing_kji):
         warn(warning)
     started = time.monotonic()
-    corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps)
+    corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps, levels)
     steps = options.steps or pipeline.refiner_bundle.settings["steps"]
     made = made_here(bundle=pipeline.bundle.name, seed=SEED, steps=steps, hints=len(hints))
     labels = [tagged(one, made) if one is label else one for one in labels]
@@ -210,12 +226,14 @@ def correct(
     labels: Sequence[Label],
     hints: Sequence[Hint],
     steps: int | None,
+    levels: Sequence[int] | None = None,
 ) -> np.ndarray:
     """The labelmap (k, j, i) after one edit for each hint.
 
     Args:
         mask: labelmap (k, j, i).
         label: of the segment that the hints concern; the other `labels` are protected.
+        levels: how much each edit changes, see `RefinementSession.set_extent`; None as it was answered.
 
     Raises:
         HintError: a hint asks for a voxel of another segment.
@@ -234,6 +252,8 @@ def correct(
             session.add_hint(hint)
             for _ in session.refine(steps):
                 pass
+            if levels is not None and session.extent is not None:
+                session.set_extent(levels[n])
         progress(1.0, "done")
     corrected = mask.astype(np.min_scalar_type(max(one.value for one in labels)))
     corrected[mask == label.value] = 0

@@ -14,6 +14,8 @@ COUNTS = (0, 1, 2, 3, 5, 10)
 HINT_ROWS = {
     "refiner_1_step": "refiner, 1 step",
     "refiner": "refiner, all steps",
+    "more_less": "the same, best of 9 levels",
+    "more_less_clumsy": "the same, a level next to it",
     "plain_refiner": "plain refiner",
     "ball": "ball of ideal radius",
     "grow_from_seeds": "Grow from seeds",

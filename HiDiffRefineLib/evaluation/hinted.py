@@ -1,6 +1,7 @@
 """The robot user corrects every label of every case, through each way of answering hints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,14 @@ from HiDiffRefineLib.evaluation.ball import ball_painter
 from HiDiffRefineLib.evaluation.cases import Cases, Subject, label_names, read_labels_on
 from HiDiffRefineLib.evaluation.coarse import ellipsoid
 from HiDiffRefineLib.evaluation.hint_table import build_hints
+from HiDiffRefineLib.evaluation.more_less import Edit, more_or_less
 from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, placer, play
+from HiDiffRefineLib.evaluation.sessions import as_hint
 from HiDiffRefineLib.geometry.boxes import object_bounds_ras
-from HiDiffRefineLib.geometry.grids import Grid
-from HiDiffRefineLib.hints.hint import Click, Hint, Scribble
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
-from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
+from HiDiffRefineLib.inference.regions import look_at, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -78,7 +78,7 @@ def evaluate_hints(
             progress(share, f"{file} {known.get(value, f'label {value}')}")
             segment, mask = start(value)
             wanted = truth == value
-            for row, refine in _ways(pipeline, segment, wanted, steps, robot).items():
+            for row, refine in _ways(pipeline, segment, wanted, steps, robot, (n, value)).items():
                 place = placer(robot, (n, value))
                 found.append((row, play(refine, mask, wanted, volume.spacing_kji, count, place)))
         return found
@@ -177,25 +177,30 @@ def starter(
         mask = ellipsoid(truth == value) if prior == "coarse" else labelmap == value
         # As in a session: 1 is the mask that came from elsewhere, 2 the other segments.
         here = prior_of_labels(np.where(mask, 1, 2 * (labelmap > 0)), scan.grid, 3, pipeline.device)
-        return Segment(scan.image, scan.grid, here, 1), mask
+        return Segment(scan.image, scan.grid, here, 1, foreign=True), mask
 
     return start
 
 
 def _ways(
-    pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int, robot: str
+    pipeline: Pipeline, segment: Segment, truth: np.ndarray, steps: int, robot: str, seed: Sequence[int]
 ) -> dict[str, Callable]:
-    """Row → how it answers (mask, hints so far)."""
+    """Row → how it answers (mask, hints so far); the seed fixes what a clumsy user does."""
     refiner, plain = pipeline.network("refiner"), pipeline.network("plain_refiner")
 
     def by(network, chain, steps):
         return lambda mask, hints: answered(
-            mask, previews(pipeline, segment, network, chain, steps, mask, hints)
+            mask, previews(pipeline, segment, network, chain, steps, mask, hints), steps
         )
+
+    def edit(mask, hints):
+        return previews(pipeline, segment, refiner, pipeline.chain, steps, mask, hints)
 
     ways = {
         "refiner_1_step": by(refiner, pipeline.chain, 1),
         "refiner": by(refiner, pipeline.chain, steps),
+        "more_less": more_or_less(edit, truth),
+        "more_less_clumsy": more_or_less(edit, truth, np.random.default_rng(seed)),
         "plain_refiner": by(plain, None, 1),
     }
     if robot != "scribble":
@@ -203,9 +208,9 @@ def _ways(
     return ways
 
 
-def answered(mask: np.ndarray, edit: Iterator[Preview]) -> Answer:
-    """What an edit of a mask (k, j, i) ends with."""
-    *_, last = edit
+def answered(mask: np.ndarray, edit: Edit, steps: int) -> Answer:
+    """What an edit of a mask (k, j, i) shows after so many steps, its last; nothing waits for its extents."""
+    *_, last = islice(edit, steps)
     result, unclamped = mask.copy(), mask.copy()
     result[last.box], unclamped[last.box] = last.mask, last.unclamped
     return Answer(result, unclamped, last.box)
@@ -219,19 +224,14 @@ def previews(
     steps: int,
     mask: np.ndarray,
     hints: Sequence[RobotHint],
-) -> Iterator[Preview]:
+) -> Edit:
     """An edit under all hints, after each reverse step; the chain is None for the plain refiner."""
     given = [as_hint(hint, segment.grid) for hint in hints]
     bounds = object_bounds_ras(mask, segment.grid.ijk_to_ras) if mask.any() else None
-    working = working_spacing_kji(pipeline.bundle, segment.grid)
-    region = edit_region(given[-1], bounds, working, pipeline.refiner_bundle.patch_size_kji)
-    return edit_steps(network, chain, segment, mask, given, region, steps, seed=0)
-
-
-def as_hint(hint: RobotHint, grid: Grid) -> Hint:
-    """What the robot marked, in RAS mm; a scribble as thin as a voxel."""
-    linear, origin = grid.ijk_to_ras[:3, :3], grid.ijk_to_ras[:3, 3]
-    points_ras = hint.voxels_kji[:, ::-1] @ linear.T + origin
-    if len(points_ras) == 1:
-        return Click(points_ras[0], hint.positive)
-    return Scribble(points_ras, hint.positive, float(grid.spacing_kji.min()))
+    patch_kji, label = pipeline.refiner_bundle.patch_size_kji, None if segment.foreign else segment.label
+    working_kji = working_spacing_kji(pipeline.bundle, segment.grid, patch_kji, label)
+    look = look_at(given[-1], mask, bounds, segment.grid, working_kji, patch_kji, label)
+    beyond = None if look.reach_ras is None else look.beyond(segment.grid)
+    return edit_steps(
+        network, chain, segment, mask, given, look.region, steps, seed=0, locked=beyond, fresh=look.fresh
+    )

@@ -17,6 +17,8 @@ _SAME_DICE = 0.002
 _GIVERS = {
     "click": "clicks at the deepest point of the largest error",
     "jitter": "clicks up to 5 mm off the deepest point of the largest error",
+    "random": "clicks at any point of the largest error",
+    "off": "clicks up to 3 voxels off the deepest point of the largest error, in it or not",
     "scribble": "scribbles along the middle of the largest error",
 }
 _STARTS = {

@@ -13,10 +13,13 @@ from HiDiffRefineLib.evaluation.centre_line import centre_line, depth_mm
 from HiDiffRefineLib.evaluation.metrics import dice
 from HiDiffRefineLib.geometry.boxes import bounding_box
 
-# Ways to give hints: at the deepest point of the largest error, near it, or along the middle of it.
-ROBOTS = ("click", "jitter", "scribble")
+# Ways to give hints: at the deepest point of the largest error, near it, anywhere in it, some voxels off the
+# deepest point wherever that is, or along the middle of it.
+ROBOTS = ("click", "jitter", "random", "off", "scribble")
 # How far a jittered click may miss the deepest point.
 JITTER_MM = 5.0
+# How far a click may be off it in voxels, as a hand is on a screen.
+OFF_VOXELS = 3
 
 
 class RobotHint(NamedTuple):
@@ -102,6 +105,46 @@ def next_click(
     return RobotHint(voxel[None], bool(truth[tuple(voxel)]))
 
 
+def next_random_click(
+    mask: np.ndarray,
+    truth: np.ndarray,
+    spacing_kji: Sequence[float],
+    placed: Sequence[RobotHint] = (),
+    *,
+    rng: np.random.Generator,
+) -> RobotHint | None:
+    """A click at any voxel of the largest error; arguments and result as for `next_click`."""
+    return next_click(mask, truth, spacing_kji, placed, rng, np.inf)
+
+
+def next_click_off(
+    mask: np.ndarray,
+    truth: np.ndarray,
+    spacing_kji: Sequence[float],
+    placed: Sequence[RobotHint] = (),
+    *,
+    rng: np.random.Generator,
+) -> RobotHint | None:
+    """A click up to `OFF_VOXELS` off the deepest point of the largest error, whatever is there.
+
+    It says what the truth is where it falls: a user sees that. So it may tell nothing new, and nothing is
+    gained by it.
+
+    Args:
+        mask, truth, spacing_kji, placed: as for `next_click`. rng: chooses the place.
+    """
+    deepest = next_click(mask, truth, spacing_kji, placed)
+    if deepest is None:
+        return None
+    steps = np.indices((2 * OFF_VOXELS + 1,) * 3).reshape(3, -1).T - OFF_VOXELS
+    places = deepest.voxels_kji + steps[np.linalg.norm(steps, axis=1) <= OFF_VOXELS]
+    places = places[((places >= 0) & (places < mask.shape)).all(1)]
+    told = {tuple(voxel) for hint in placed for voxel in hint.voxels_kji.tolist()}
+    free = [voxel for voxel in places.tolist() if tuple(voxel) not in told]
+    voxel = np.array(free[rng.integers(len(free))])
+    return RobotHint(voxel[None], bool(truth[tuple(voxel)]))
+
+
 def next_scribble(
     mask: np.ndarray,
     truth: np.ndarray,
@@ -139,7 +182,13 @@ def placer(robot: str, seed: Sequence[int]) -> Callable[..., RobotHint | None]:
     """What `play` places hints by, for one of `ROBOTS`; the seed fixes whatever is random in it."""
     if robot == "click":
         return next_click
-    return partial(next_click if robot == "jitter" else next_scribble, rng=np.random.default_rng(seed))
+    ways = {
+        "jitter": next_click,
+        "random": next_random_click,
+        "off": next_click_off,
+        "scribble": next_scribble,
+    }
+    return partial(ways[robot], rng=np.random.default_rng(seed))
 
 
 def play(

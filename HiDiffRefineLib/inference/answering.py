@@ -10,6 +10,7 @@ from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.compose import compose, label_probability
 from HiDiffRefineLib.inference.doubt import doubt_about
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
+from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.messages import (
     Doubt,
     DoubtRequest,
@@ -45,7 +46,7 @@ def answer(prepared: Prepared, request: Request, progress: Progress) -> Iterator
             _warm_up(prepared, progress)
 
 
-def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
+def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Extents]:
     pipeline, shape = prepared.pipeline, prepared.grid.shape_kji
     pipeline.check(request.steps, ["refiner"])
     # Memory that is never written is never claimed: these cost what the boxes cost, not the volume.
@@ -54,7 +55,7 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
         mask[view.box], protected[view.box] = view.mask, view.protected
     for view in request.views:
         segment = _segment(prepared, view, request)
-        for preview in edit_steps(
+        last, extents = yield from edit_steps(
             pipeline.edit_network,
             pipeline.chain,
             segment,
@@ -65,9 +66,11 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview]:
             request.seed,
             protected,
             request.asked,
-        ):
-            yield preview
-        mask[view.box] = preview.mask
+            view.fresh,
+        )
+        mask[view.box] = last.mask
+    if extents is not None:
+        yield extents
 
 
 def _doubt(prepared: Prepared, request: DoubtRequest) -> Doubt:
@@ -112,13 +115,13 @@ def _warm_up(prepared: Prepared, progress: Progress) -> None:
     pipeline, grid = prepared.pipeline, prepared.grid
     steps = pipeline.check(None, ["refiner"])
     middle = Click(grid.center_ras, True)
-    working = working_spacing_kji(pipeline.bundle, grid)
-    region = edit_region(middle, None, working, pipeline.refiner_bundle.patch_size_kji)
+    patch_kji = pipeline.refiner_bundle.patch_size_kji
+    region = edit_region(middle, None, working_spacing_kji(pipeline.bundle, grid, patch_kji), patch_kji)
     box = voxel_box(grid, region.bounds_ras())
     nothing = np.zeros(part_of(grid, box).shape_kji, bool)
     view = View(region, box, nothing, nothing, nothing, nothing)
     request = EditRequest((view,), (middle,), None, (), steps, 0)
-    for n, _ in enumerate(_previews(prepared, request), start=1):
+    for n, _ in zip(range(1, steps + 1), _previews(prepared, request), strict=False):
         progress(n / steps, "warming up")
 
 
@@ -132,7 +135,8 @@ def _segment(prepared: Prepared, view: View, request: EditRequest | DoubtRequest
         # In bytes: as 64-bit integers a box of 5 million voxels takes 18 ms more.
         labelmap = view.original + np.uint8(2) * (view.others & ~view.original)
         grid, image = part_of(prepared.grid, view.box), prepared.image()
-        return Segment(image, prepared.grid, prior_of_labels(labelmap, grid, 3, image.device), 1)
+        here = prior_of_labels(labelmap, grid, 3, image.device)
+        return Segment(image, prepared.grid, here, 1, foreign=True)
     roi = min(request.rois, key=lambda roi: _distance(roi.center_ras, view.region), default=None)
     return Segment(prepared.image(roi), prepared.grid, prepared.prior(roi), request.label)
 

@@ -2,10 +2,11 @@
 
 Its cost depends on the region, not on the volume. The mask stays as it is to the last voxel outside the
 region, in locked voxels, wherever the refiner agrees with it, and where a change would answer none of the
-hints that wait for one (`changes`).
+hints that wait for one (`changes`). Hints that say what the mask says already move its border by one voxel at
+most.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,12 @@ from HiDiffRefineLib.geometry.boxes import bounding_box, part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.hint import Hint
-from HiDiffRefineLib.hints.rasterize import hint_values
-from HiDiffRefineLib.inference.changes import answering, one_way
+from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
+from HiDiffRefineLib.inference.changes import answering, one_way, within_border
+from HiDiffRefineLib.inference.extents import LEVELS, NEVER, Extents, extents_of
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.hint_channels import clamp_of, hint_channels
+from HiDiffRefineLib.inference.levels import levels_on_image, levels_on_region
 from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.refiner import chain_answers, condition, plain_answer, region_on
 from HiDiffRefineLib.inference.segmentor import Prior
@@ -39,12 +42,14 @@ class Segment:
         grid: the image's own.
         prior: what was segmented before any hint, the chain's terminal law throughout.
         label: of the segment in the prior.
+        foreign: whether the mask came from elsewhere, not from the segmentor.
     """
 
     image: torch.Tensor
     grid: Grid
     prior: Prior
     label: int
+    foreign: bool = False
 
 
 def edit_steps(
@@ -58,8 +63,9 @@ def edit_steps(
     seed: int,
     locked: np.ndarray | None = None,
     asked: int = 1,
-) -> Iterator[Preview]:
-    """The mask after each reverse step of an edit.
+    fresh: bool = False,
+) -> Generator[Preview, None, tuple[Preview, Extents | None]]:
+    """The mask after each reverse step of an edit; the iterator returns the last of them and its extents.
 
     Args:
         chain: None for the plain refiner, which answers once.
@@ -70,6 +76,7 @@ def edit_steps(
         seed: fixes the result on a device.
         locked: bool (k, j, i), native voxels that must stay.
         asked: how many of the newest hints are to be answered.
+        fresh: whether they start a piece beside others that are there already.
     """
     device = segment.image.device
     box = voxel_box(segment.grid, region.bounds_ras())
@@ -82,18 +89,38 @@ def edit_steps(
     hinted, held = tuple(hinted_kji[holds].T), values[holds] > 0
     old = torch.from_numpy(start).to(device)
     before = on_region(old, native, region)
-    was, asked_for = before[0].cpu().numpy() > 0.5, hint_values(hints[-asked:], region)
+    # What contradicts the mask asks for a change; what agrees with it asks for no more than a finer border.
+    asking = [hint for hint in hints[-asked:] if _contradicts(hint, start, native)]
+    was, asked_for = before[0].cpu().numpy() > 0.5, hint_values(asking or hints[-asked:], region)
     for probability in answers(network, chain, segment, before, hints, region, steps, seed):
         unclamped = start.copy()
-        changed = answering(probability[0].float().cpu().numpy(), was, *asked_for, region)
+        said = probability[0].float().cpu().numpy()
+        changed = answering(said, was, *asked_for, region, fresh)
         touched = native_answer(probability, changed, region, old, native)
         if touched is not None:
             part, found = touched
             found = one_way(found, start[part], asked_for[1])
+            if not asking:
+                found = within_border(found, start[part])
             np.copyto(unclamped[part], found, where=~stays[part])
         result = unclamped.copy()
         result[hinted] = held
-        yield Preview(box, result, unclamped)
+        last = Preview(box, result, unclamped)
+        yield last
+    first = np.full(start.shape, NEVER, np.uint8)
+    levels = levels_on_region(said, was, changed, *asked_for, region, fresh)
+    answer = last.mask != start
+    moving = levels_on_image(levels, probability, was, region, start, answer, native, RIM_KJI)
+    if moving is not None:
+        part, found = moving
+        np.copyto(first[part], found, where=~stays[part])
+    first[hinted] = np.where(start[hinted] == held, NEVER, LEVELS.start)
+    return last, extents_of(first, answer, box)
+
+
+def _contradicts(hint: Hint, mask: np.ndarray, grid: Grid) -> bool:
+    """Whether a hint says of any voxel what a mask (k, j, i) does not."""
+    return bool((mask[tuple(hint_voxels(hint, grid).T)] != hint.positive).any())
 
 
 def native_answer(

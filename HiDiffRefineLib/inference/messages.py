@@ -29,6 +29,7 @@ class View:
         protected: voxels that no edit of it may change.
         original: the mask before any edit, where it did not come from the segmentor; else None.
         others: the other segments, likewise.
+        fresh: whether nothing of the segment is there yet, though elsewhere, see `changes.answering`.
     """
 
     region: Grid
@@ -37,11 +38,12 @@ class View:
     protected: np.ndarray
     original: np.ndarray | None
     others: np.ndarray | None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class EditRequest:
-    """An edit of one segment; the answers are `Preview`s, one a reverse step.
+    """An edit of one segment; the answers are `Preview`s, one a reverse step, then the `Extents` of the last.
 
     Args:
         views: region after region, each edited on top of the one before.

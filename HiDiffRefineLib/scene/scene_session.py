@@ -15,7 +15,7 @@ from HiDiffRefineLib.scene.hint_nodes import HintNodes
 from HiDiffRefineLib.scene.masking import masked
 from HiDiffRefineLib.scene.observers import Observers, observe_changes, observe_end
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
-from HiDiffRefineLib.scene.shown_masks import ShownEdit, show_mask, show_segments, showing
+from HiDiffRefineLib.scene.shown_masks import ShownEdit, show_mask, show_segments, showing, write
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from HiDiffRefineLib.session.engine import Models
 from HiDiffRefineLib.session.examining import examining
@@ -186,6 +186,17 @@ class SceneSession:
                 else:
                     self.writer.edited(step)
 
+    def set_extent(self, level: int) -> bool:
+        """Takes more or less of the newest edit; see `RefinementSession.set_extent`."""
+        extent, step = self.session.state.extent, self._newest_step()
+        before = None if extent is None else self.session.mask()[extent.extents.box].copy()
+        if not self.session.set_extent(level):
+            return False
+        box = extent.extents.box
+        write(self, self.selected, box, before, self.session.mask()[box])
+        self.writer.changed(step, self._newest_step())
+        return True
+
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or waiting hint; False if there is none."""
         step = self._newest_step()
@@ -253,8 +264,10 @@ class SceneSession:
         with self.own_writes():
             if isinstance(step, Step):
                 native(step)
-                for block in step.blocks:
-                    show_mask(self, self._id_of(step.key), block.box)
+                # The logic may know the step at another level.
+                extents = [step.extent.extents] if step.extent else []
+                for part in (*step.blocks, *extents):
+                    show_mask(self, self._id_of(step.key), part.box)
             else:
                 for segment_id in show_segments(self):
                     for _ in showing(self, segment_id):

@@ -66,6 +66,12 @@ class SegmentWriter:
             self._done.append(step)
         self.saved = False
 
+    def changed(self, step, to) -> None:
+        """After more or less was taken of it: the step of the session that is now in its place."""
+        if self._done and self._done[-1] is step:
+            self._done[-1] = to
+        self._undone.clear()
+
     def forget_states(self) -> None:
         """After a change that the logic's history knows nothing of, which it would take back too."""
         self.logic.ClearUndoState()

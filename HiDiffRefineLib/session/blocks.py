@@ -59,14 +59,18 @@ def block_of(flips: np.ndarray, box: Box) -> Block | None:
     return Block(whole, np.packbits(flips[tight], axis=2))
 
 
+def combined(blocks: Sequence[Block]) -> Block | None:
+    """What blocks, one or more, flip together; None if each voxel is flipped back."""
+    around = hull(block.box for block in blocks)
+    total = np.zeros([side.stop - side.start for side in around], bool)
+    for block in blocks:
+        total[_moved(block.box, around)] ^= block.flips()
+    return block_of(total, around)
+
+
 def same_flips(ones: Sequence[Block], others: Sequence[Block]) -> bool:
     """Whether two lists of blocks change the same voxels."""
-    both = [*ones, *others]
-    around = hull(block.box for block in both)
-    total = np.zeros([side.stop - side.start for side in around], bool)
-    for block in both:
-        total[_moved(block.box, around)] ^= block.flips()
-    return not total.any()
+    return combined([*ones, *others]) is None
 
 
 def apply(mask: np.ndarray, block: Block) -> None:

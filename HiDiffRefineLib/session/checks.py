@@ -7,6 +7,7 @@ import numpy as np
 from HiDiffRefineLib.errors import HintError, SessionError, VolumeError
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import check_inside, hint_values
+from HiDiffRefineLib.inference.extents import LEVELS
 from HiDiffRefineLib.session.layer import Layer
 from HiDiffRefineLib.session.state import State
 
@@ -39,6 +40,16 @@ def checked(mask: np.ndarray, state: State) -> np.ndarray:
             "Resample it onto the image's grid first.",
         )
     return mask
+
+
+def check_level(level: int, state: State) -> None:
+    """Refuses what is no level of an edit, and a level where there is no edit to take more or less of."""
+    if level not in LEVELS:
+        raise SessionError(f"There is no level {level}.", f"Choose from {LEVELS[0]} to {LEVELS[-1]}.")
+    if state.extent is None:
+        raise SessionError(
+            "There is no answer to take more or less of.", "Place a hint, and let it be refined first."
+        )
 
 
 def check_new_hint(hint: Hint, state: State) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block
 
@@ -38,6 +39,9 @@ def _plain(thing) -> dict:
     if isinstance(thing, Block):
         box = [[side.start, side.stop] for side in thing.box]
         return {"block": box, "bits": b64encode(zlib.compress(thing.packed.tobytes(), 1)).decode()}
+    if isinstance(thing, Extents):
+        box = [[side.start, side.stop] for side in thing.box]
+        return {"extents": box, "first": b64encode(thing.packed).decode()}
     if isinstance(thing, Click):
         return {"click": thing.point_ras.tolist(), "positive": bool(thing.positive)}
     if isinstance(thing, Scribble):
@@ -57,6 +61,8 @@ def _rich(found: dict):
             box = tuple(slice(start, stop) for start, stop in box)
             packed = np.frombuffer(zlib.decompress(b64decode(bits)), np.uint8)
             return Block(box, packed.reshape(*(side.stop - side.start for side in box[:2]), -1))
+        case {"extents": box, "first": first}:
+            return Extents(tuple(slice(start, stop) for start, stop in box), b64decode(first))
         case {"click": point, "positive": positive}:
             return Click(point, positive)
         case {"scribble": points, "positive": positive, "width_mm": width}:

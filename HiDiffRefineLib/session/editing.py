@@ -5,12 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from HiDiffRefineLib.errors import SessionError
-from HiDiffRefineLib.geometry.boxes import voxel_box
+from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.rasterize import hint_values
+from HiDiffRefineLib.inference.extents import ANSWER, Extents
 from HiDiffRefineLib.inference.messages import DoubtRequest, EditRequest, Preview, View
-from HiDiffRefineLib.inference.regions import edit_region, holds, region_grid, working_spacing_kji
-from HiDiffRefineLib.session.blocks import Block, Box, apply, difference, revert
+from HiDiffRefineLib.inference.regions import (
+    Look,
+    close_spacing_kji,
+    holds,
+    look_at,
+    region_grid,
+    voxel_kji,
+    working_spacing_kji,
+)
+from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, difference, revert
 from HiDiffRefineLib.session.engine import Engine, Models
 from HiDiffRefineLib.session.layer import Layer
 from HiDiffRefineLib.session.state import State
@@ -21,23 +30,23 @@ SEED = 0
 SAMPLES = 8
 
 
-def edit_regions(layer: Layer, grid: Grid, models: Engine | Models) -> list[Grid]:
+def edit_looks(layer: Layer, grid: Grid, models: Engine | Models) -> list[Look]:
     """Where an edit takes place: around the newest hint, then around pending ones that lie farther off.
 
     Args:
         grid: the volume's.
 
     Returns:
-        grids of the refiner's input, that of the newest hint last.
+        that of the newest hint last.
     """
     object_ras = layer.bounds_ras(grid)
-    working_kji = working_spacing_kji(models.bundle, grid)
     patch_kji = models.refiner_bundle.patch_size_kji
-    regions: list[Grid] = []
+    working_kji = working_spacing_kji(models.bundle, grid, patch_kji, layer.label)
+    looks: list[Look] = []
     for hint in reversed(layer.told.pending or layer.told.hints[-1:]):
-        if not any(holds(region, hint) for region in regions):
-            regions.append(edit_region(hint, object_ras, working_kji, patch_kji))
-    return regions[::-1]
+        if not any(holds(look, hint) for look in looks):
+            looks.append(look_at(hint, layer.mask, object_ras, grid, working_kji, patch_kji, layer.label))
+    return looks[::-1]
 
 
 def edit_request(engine: Engine, state: State, name: str, steps: int) -> EditRequest:
@@ -47,7 +56,7 @@ def edit_request(engine: Engine, state: State, name: str, steps: int) -> EditReq
         steps: reverse steps in each region.
     """
     layer = state.layers[name]
-    views = tuple(_view(region, state, name) for region in edit_regions(layer, state.grid, engine))
+    views = tuple(_view(look, state, name) for look in edit_looks(layer, state.grid, engine))
     asked = len(layer.told.pending) or 1
     return EditRequest(views, layer.told.hints, layer.label, layer.rois, steps, SEED, asked)
 
@@ -67,21 +76,27 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
         raise SessionError(
             f"'{name}' is empty: there is nothing to doubt.", "Place a click in it and refine."
         )
-    working_kji = working_spacing_kji(engine.bundle, state.grid)
-    region = region_grid(bounds_ras, working_kji, engine.refiner_bundle.patch_size_kji)
-    view = _view(region, state, name)
+    patch_kji = engine.refiner_bundle.patch_size_kji
+    working_kji = working_spacing_kji(engine.bundle, state.grid, patch_kji, layer.label)
+    close_kji = close_spacing_kji(bounds_ras, voxel_kji(state.grid), patch_kji)
+    region = region_grid(bounds_ras, working_kji, patch_kji, close_kji)
+    view = _view(Look(region), state, name)
     return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 
-def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Block]:
-    """What an edit changes in a segment's mask, in this order.
+def edit_blocks(
+    state: State, name: str, previews: Sequence[Preview], extents: Extents | None
+) -> tuple[list[Block], Block | None]:
+    """What an edit changes in a segment's mask, and of that what its extents could change otherwise.
 
     A pending hint that no preview reached is written as it is: every hint holds however early the user stops.
 
     Args:
         previews: the last one of each region.
+        extents: of the last region.
     """
     layer = state.layers[name]
+    moving = extents and block_of(extents.flips(ANSWER), extents.box)
     blocks: list[Block] = []
 
     def change(box: Box, after: np.ndarray) -> None:
@@ -90,8 +105,13 @@ def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Bl
             apply(layer.mask, block)
             blocks.append(block)
 
-    for preview in previews:
+    *others, newest = previews
+    for preview in others:
         change(preview.box, preview.mask)
+    if moving is not None:
+        apply(layer.mask, moving)
+    # Nothing is left of it but where it replaced a preview of the same box.
+    change(newest.box, newest.mask)
     voxels_kji, values = hint_values(layer.told.pending, state.grid)
     unmet = layer.mask[tuple(voxels_kji.T)] != (values > 0)
     if unmet.any():
@@ -101,18 +121,31 @@ def edit_blocks(state: State, name: str, previews: Sequence[Preview]) -> list[Bl
         after = layer.mask[box].copy()
         after[tuple((voxels_kji - low).T)] = values > 0
         change(box, after)
-    for block in blocks:
+    for block in (*blocks, *([moving] if moving else [])):
         revert(layer.mask, block)
-    return blocks
+    return blocks, moving
 
 
-def _view(region: Grid, state: State, name: str) -> View:
+def extent_block(state: State, level: int) -> Block | None:
+    """What the edit that was the newest step, see `State.extent`, changes at a level; None if nothing.
+
+    What is protected by now keeps what the present level made of it.
+    """
+    extents, block, _ = state.extent
+    flips, stays = extents.flips(level), state.protected(state.selected, extents.box)
+    if stays.any():
+        np.copyto(flips, False if block is None else block.within(extents.box), where=stays)
+    return block_of(flips, extents.box)
+
+
+def _view(look: Look, state: State, name: str) -> View:
     """A segment in a region, copied: what comes after does not change the request."""
-    box, layer = voxel_box(state.grid, region.bounds_ras()), state.layers[name]
+    box, layer = voxel_box(state.grid, look.region.bounds_ras()), state.layers[name]
     original = others = None
     if layer.label is None:
         others = state.others(name, box)
         original = np.zeros_like(others)
         for block in layer.original:
             original |= block.within(box)
-    return View(region, box, layer.mask[box].copy(), state.protected(name, box), original, others)
+    protected = state.protected(name, box) | look.beyond(part_of(state.grid, box))
+    return View(look.region, box, layer.mask[box].copy(), protected, original, others, look.fresh)

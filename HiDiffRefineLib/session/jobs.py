@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from HiDiffRefineLib.geometry.boxes import Box, slabs
+from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.messages import (
     Doubt,
     DoubtRequest,
@@ -32,16 +33,21 @@ def editing(
 ) -> Iterator[Preview | None]:
     """Previews of an edit, which counts from the first one on, closed or not."""
     last: list[Preview] = []  # of each region
+    extents = None
     try:
         with closing(session.engine.run(request, _ignore, wait)) as answers:
-            for preview in answers:
-                if preview is not None:
-                    last = [*(seen for seen in last if seen.box != preview.box), preview]
-                yield preview
+            for found in answers:
+                if isinstance(found, Extents):
+                    extents = found
+                    continue
+                if found is not None:
+                    last = [*(seen for seen in last if seen.box != found.box), found]
+                yield found
     except GeneratorExit:
         if not last:
             raise
-    session._do("edit", name=name, blocks=edit_blocks(session.state, name, last))
+    blocks, block = edit_blocks(session.state, name, last, extents)
+    session._do("edit", name=name, blocks=blocks, extents=extents, block=block)
 
 
 def segmenting(

@@ -65,8 +65,10 @@ class Layer:
         """Applies or reverts a block."""
         apply(self.mask, block)
         gained = np.where(self.mask[block.box], np.int8(1), np.int8(-1)) * block.flips()
-        for axis, (count, side) in enumerate(zip(self._counts, block.box, strict=True)):
-            count[side] += gained.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.int64)
+        rows = gained.sum(axis=2, dtype=np.int64)  # two passes over the voxels instead of three
+        sums = rows.sum(axis=1), rows.sum(axis=0), gained.sum(axis=(0, 1), dtype=np.int64)
+        for count, side, some in zip(self._counts, block.box, sums, strict=True):
+            count[side] += some
 
     @property
     def box(self) -> Box | None:

@@ -11,7 +11,7 @@ from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.session.codec import encode
 from HiDiffRefineLib.volumes.volume import Volume
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Journal:

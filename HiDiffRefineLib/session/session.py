@@ -15,8 +15,15 @@ from HiDiffRefineLib.inference.messages import Doubt, Preview, Progress, WarmUpR
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session import jobs
 from HiDiffRefineLib.session.blocks import Block, block_of, difference
-from HiDiffRefineLib.session.checks import check_free, check_new_hint, check_possible, checked, found
-from HiDiffRefineLib.session.editing import doubt_request, edit_request
+from HiDiffRefineLib.session.checks import (
+    check_free,
+    check_level,
+    check_new_hint,
+    check_possible,
+    checked,
+    found,
+)
+from HiDiffRefineLib.session.editing import doubt_request, edit_request, extent_block
 from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.examining import examine
 from HiDiffRefineLib.session.record import Journal, header
@@ -220,6 +227,30 @@ class RefinementSession:
         steps = checked_steps(self.engine.refiner_bundle, steps)
         request = edit_request(self.engine, self.state, self.selected, steps)
         return self._open(jobs.editing(self, self.selected, request, wait))
+
+    @property
+    def extent(self) -> int | None:
+        """The level of an edit, from 1 (least) to 9; 5 as it was answered.
+
+        None where the newest step is no edit of the selected segment, or one that was broken off.
+        """
+        extent = self.state.extent
+        return extent and extent.level
+
+    def set_extent(self, level: int) -> bool:
+        """Has the edit that was the newest step change more, or less; False if it does already.
+
+        It stays one undo step, and hints hold at each level. What was undone can't be redone any more.
+
+        Raises:
+            SessionError: no such level, or no such edit; see `extent`.
+        """
+        self._settle()
+        check_level(level, self.state)
+        if level == self.extent:
+            return False
+        block = extent_block(self.state, level)
+        return self._do("extend", level=int(level), block=block)  # the journal knows no numbers of numpy
 
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or pending hint of any segment; False if there is none."""

@@ -8,9 +8,10 @@ import numpy as np
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
-from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of
+from HiDiffRefineLib.inference.extents import Extents
+from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, combined
 from HiDiffRefineLib.session.layer import Layer, Told
-from HiDiffRefineLib.session.steps import AnyStep, Deletion, NewSegment, Renaming, Step
+from HiDiffRefineLib.session.steps import AnyStep, Deletion, Extent, NewSegment, Renaming, Step
 
 
 @dataclass(eq=False)
@@ -65,8 +66,15 @@ class State:
         kept = _obeyed(inside, layer.mask, self.grid)
         layer.told = Told(kept, len(kept))
 
-    def edit(self, name: str, blocks: Sequence[Block]) -> None:
-        """An edit that obeys all hints of a segment; one step together with the hints it waited for."""
+    def edit(
+        self, name: str, blocks: Sequence[Block], extents: Extents | None = None, block: Block | None = None
+    ) -> None:
+        """An edit that obeys all hints of a segment; one step together with the hints it waited for.
+
+        Args:
+            blocks: what it changes, but for the block.
+            extents: what else it could change in place of the block.
+        """
         layer = self.layers[name]
         before, told = layer.told, layer.told
         for n in reversed(range(len(self.done))):
@@ -76,7 +84,26 @@ class State:
                     break
                 before = self.done.pop(n).before
         layer.told = before
-        self._step(name, tuple(blocks), Told(told.hints, len(told.hints)))
+        extent = extents and Extent(extents, block)
+        blocks = (*blocks, *filter(None, [block]))
+        self._step(name, blocks, Told(told.hints, len(told.hints)), extent=extent)
+
+    def extend(self, level: int, block: Block | None) -> None:
+        """Another level of the edit that is the newest step; what was undone is gone.
+
+        Args:
+            block: what the level changes, in the place of what the present one does.
+        """
+        step, layer = self.done[-1], self.layers[self.selected]
+        old = step.extent.block
+        changed = [one for one in (old, block) if one is not None]
+        difference = combined(changed) if changed else None
+        if difference is not None:
+            layer.flip(difference)
+        blocks = (*(one for one in step.blocks if one is not old), *filter(None, [block]))
+        extent = step.extent._replace(block=block, level=level)
+        self.done[-1] = step._replace(blocks=blocks, extent=extent)
+        self.undone.clear()
 
     def paint(self, name: str, blocks: Sequence[Block]) -> None:
         """A mask edited by hand. Hints obeyed so far that it contradicts are withdrawn."""
@@ -133,6 +160,14 @@ class State:
             self._flip(step, step.after)
         self.done.append(step)
 
+    @property
+    def extent(self) -> Extent | None:
+        """Of the newest step, if that is an edit of the selected segment which was not broken off."""
+        step = self.done[-1] if self.done else None
+        if not isinstance(step, Step) or self.selected is None:
+            return None
+        return step.extent if step.key == self.layers[self.selected].key else None
+
     def protected(self, name: str, box: Box) -> np.ndarray:
         """Voxels of a box, bool of its shape, that edits of a segment leave: locked, or another segment's."""
         return self.locked[box] | self.masked(box) | self.others(name, box)
@@ -161,9 +196,16 @@ class State:
             labelmap[layer.mask] = layer.value
         return labelmap
 
-    def _step(self, name: str, blocks: tuple[Block, ...], after: Told, hint_only: bool = False) -> None:
+    def _step(
+        self,
+        name: str,
+        blocks: tuple[Block, ...],
+        after: Told,
+        hint_only: bool = False,
+        extent: Extent | None = None,
+    ) -> None:
         layer = self.layers[name]
-        step = Step(layer.key, blocks, layer.told, after, hint_only)
+        step = Step(layer.key, blocks, layer.told, after, hint_only, extent)
         self._flip(step, after)
         self._record(step)
 
@@ -221,6 +263,7 @@ EVENTS = {
         State.hint,
         State.recall,
         State.edit,
+        State.extend,
         State.paint,
         State.withdraw,
         State.delete,

@@ -2,9 +2,24 @@
 
 from typing import NamedTuple, TypeAlias
 
+from HiDiffRefineLib.inference.extents import ANSWER, Extents
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block
 from HiDiffRefineLib.session.layer import Told
+
+
+class Extent(NamedTuple):
+    """How much of what an edit could change it does.
+
+    Args:
+        extents: what it could.
+        block: of its step, what it does; None if nothing.
+        level: of the extents, which voxels aside that were protected when it was chosen.
+    """
+
+    extents: Extents
+    block: Block | None
+    level: int = ANSWER
 
 
 class Step(NamedTuple):
@@ -15,6 +30,7 @@ class Step(NamedTuple):
         blocks: that changed its mask, in this order.
         before, after: its hints.
         hint_only: a hint that waits for its edit, which will take this step's place.
+        extent: of an edit that was not broken off.
     """
 
     key: int
@@ -22,6 +38,7 @@ class Step(NamedTuple):
     before: Told
     after: Told
     hint_only: bool = False
+    extent: Extent | None = None
 
 
 class NewSegment(NamedTuple):

@@ -71,8 +71,10 @@ PARTS = {
     "crop": ("region_on", "on_region", "condition"),
     "steps": ("answers",),
     "paste": ("edit_steps", "answering", "native_answer"),
+    # After the last preview.
+    "levels": ("levels_on_region", "levels_on_image", "extents_of"),
 }
-COLUMNS = ("rasterise", "crop", "encode", "steps", "paste", "transfer")
+COLUMNS = ("rasterise", "crop", "encode", "steps", "paste", "levels", "transfer")
 
 
 def split(network: torch.nn.Module, device: torch.device, run: Callable[[], object]) -> Counter:

@@ -49,11 +49,12 @@ def curves(weights: str, hints: int, case: Case) -> list[list[float]]:
     image = torch.from_numpy(case.image)[None].to(device).float() / 255
     grid = Grid(case.labels.shape, case.ijk_to_ras)
     nothing = np.zeros(case.labels.shape, bool)
-    segment = Segment(image, grid, prior_of_labels(nothing, grid, 3, device), 1)
+    segment = Segment(image, grid, prior_of_labels(nothing, grid, 3, device), 1, foreign=True)
     steps = pipeline.check(None, ["refiner"])
 
     def refine(mask, given):
-        return answered(mask, previews(pipeline, segment, network, pipeline.chain, steps, mask, given))
+        edit = previews(pipeline, segment, network, pipeline.chain, steps, mask, given)
+        return answered(mask, edit, steps)
 
     labels = np.unique(case.labels[case.labels > 0])
     return [play(refine, nothing, case.labels == n, grid.spacing_kji, hints).dice for n in labels]

@@ -22,9 +22,9 @@ def test_every_part_of_an_edit_is_timed(monkeypatch, capsys, small_refiner):
     (head,) = (line for line in lines if line.startswith("network") and "paste" in line)
     (row,) = (line for line in lines if line.startswith("eager") and "32x48x48" in line)
     assert not any("24x24x24" in line for line in lines)  # the ball doesn't fit
-    figures = dict(zip(head.split()[-9:], map(float, row.split()[-9:]), strict=True))
+    figures = dict(zip(head.split()[-10:], map(float, row.split()[-10:]), strict=True))
     assert figures["transfer"] == 0 or torch.cuda.is_available()
-    for part in ("rasterise", "crop", "encode", "steps", "paste"):
+    for part in ("rasterise", "crop", "encode", "steps", "paste", "levels"):
         assert figures[part] > 0
     assert [line.split()[1] for line in lines[-2:]] == ["encode", "denoise"]
 

@@ -8,6 +8,11 @@ import SimpleITK as sitk
 
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.cli.main import main
+from HiDiffRefineLib.evaluation import small
+
+KEYS = {"bundle", "cases", "hints", "hints_setup", "small_lesions", "voxel_sizes", "left_out"}
+
+ROWS = {"refiner_1_step", "refiner", "more_less", "more_less_clumsy", "plain_refiner"}
 
 
 @pytest.fixture
@@ -28,8 +33,11 @@ def cases(image, tmp_path):
 
 
 @pytest.fixture
-def measure(small_models, cases, tmp_path):
+def measure(small_models, cases, tmp_path, monkeypatch):
     """(arguments) → exit status and the JSON, None where there is none."""
+    monkeypatch.setattr(small, "SIZES_MM", (0.02, 2.0))
+    monkeypatch.setattr(small, "BODIES", (3,))
+    monkeypatch.setattr(small, "BALLS", (2,))
 
     def run(*more):
         file = tmp_path / "figures.json"
@@ -43,15 +51,21 @@ def measure(small_models, cases, tmp_path):
 def test_the_refiner_alone_corrects_every_label_from_nothing(measure, capsys):
     status, result = measure("--bundle", "refiner-only", "--hints", 1, "--cases", "two")
     assert status == 0
-    assert set(result) == {"bundle", "cases", "hints", "hints_setup", "left_out"}
+    assert set(result) == KEYS
+    # Ten lesions find no room in 30 voxels.
+    assert list(result["small_lesions"]) == ["balls_in_noise"]
+    assert set(result["voxel_sizes"]) == {"dice", "largest_difference"}
     assert (result["bundle"], result["cases"]) == ("refiner-only", ["two"])
     assert result["hints_setup"] == {
         "data": "cases", "prior": "empty", "robot": "click", "count": 1, "pairs": 2, "steps": 2,
         "device": "cpu",
     }  # fmt: skip
-    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
+    assert set(result["hints"]) == {*ROWS, "ball"}
     for row in result["hints"].values():
         assert list(row["dice"]) == ["0", "1"] and row["dice"]["0"] == 0 and row["satisfaction"] == 1
+    # Of one answer the best level is no worse than the answer itself.
+    assert result["hints"]["more_less"]["dice"]["1"] >= result["hints"]["refiner"]["dice"]["1"]
+    assert result["hints"]["more_less"]["dice"]["1"] >= result["hints"]["more_less_clumsy"]["dice"]["1"]
     assert "ball of ideal radius" in capsys.readouterr().out
 
 
@@ -64,7 +78,7 @@ def test_masks_from_elsewhere_as_priors(measure, cases, bundle, pairs):
     assert result["hints_setup"]["pairs"] == pairs
     first = result["hints"]["refiner"]["dice"]["0"]
     assert (first > 0.8) if pairs == 4 else (0.6 < first < 0.8)
-    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner"}
+    assert set(result["hints"]) == ROWS
     assert ("rows" in result) == (bundle != "refiner-only")
 
 
@@ -93,7 +107,7 @@ def test_the_table_without_hints_can_be_left_out(measure, small_models, cases, c
     record = ("--record", small_models / "hippocampus-mr", "--split", "One, unseen.")
     before = load_bundle(small_models / "hippocampus-mr").settings["validation"]
     status, result = measure("--bundle", "hippocampus-mr", *more, *record)
-    assert status == 0 and set(result) == {"bundle", "cases", "hints", "hints_setup", "left_out"}
+    assert status == 0 and set(result) == KEYS
     assert result["cases"] == ["one"] and "95 %" not in capsys.readouterr().out
     settings = load_bundle(small_models / "hippocampus-mr").settings
     assert settings["validation"] == before

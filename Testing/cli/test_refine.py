@@ -154,6 +154,22 @@ def test_an_image_given_as_a_mask_does_not_flood_the_screen(refine, markups, ima
     assert "is it a mask and no image?" in error and len(error) < 700
 
 
+def test_each_hint_changes_as_much_as_is_said(refine, halves, markups, tmp_path):
+    hints = markups("negative", (12, 15, 10), (8, 12, 9))
+    before = read_volume_labels(halves)
+
+    def changed(*levels):
+        more = ("--segment", "left half", *(("--extent", *levels) if levels else ()))
+        status, output = refine(hints, output=tmp_path / "out.nii.gz", more=more)
+        assert status == 0
+        return read_volume_labels(output) != before
+
+    answer = changed()
+    assert np.array_equal(changed("5"), answer) and np.array_equal(changed("5", "5"), answer)
+    assert changed("1").sum() == 2 < changed("1", "9").sum()
+    assert changed("9").sum() > answer.sum()
+
+
 def test_scribbles_on_a_labelmap(refine, image, tmp_path):
     paint = np.zeros((20, 30, 30), np.uint8)
     paint[13, 15, 8:12], paint[10, 15, 12:14] = 1, 2
@@ -170,6 +186,7 @@ def test_scribbles_on_a_labelmap(refine, image, tmp_path):
     [
         ((), "halves.seg.nrrd has several segments. Choose one with --segment: 3 left half, 5 right half."),
         (("--segment", "liver"), "halves.seg.nrrd has no segment 'liver'."),
+        (("--segment", "3", "--extent", "1", "2", "3"), "--extent has 3 levels for 1 hints."),
         (("--segment", "3", "--steps", "0"), "0 reverse steps are not possible"),
         (("--segment", "3", "--bundle", "nonsense"), "no model bundle 'nonsense'"),
     ],

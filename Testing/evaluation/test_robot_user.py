@@ -10,7 +10,17 @@ from hypothesis.extra.numpy import arrays
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.evaluation.metrics import dice
-from HiDiffRefineLib.evaluation.robot_user import Answer, RobotHint, next_click, next_scribble, play
+from HiDiffRefineLib.evaluation.robot_user import (
+    OFF_VOXELS,
+    Answer,
+    RobotHint,
+    next_click,
+    next_click_off,
+    next_random_click,
+    next_scribble,
+    placer,
+    play,
+)
 
 SHAPE = (4, 5, 6)
 SPACING_KJI = (3.0, 0.7, 1.1)
@@ -84,6 +94,38 @@ def test_jittered_clicks_stay_near_in_the_component_and_say_the_truth(mask, trut
     component = next(c for c in components_by_flooding(mask != truth) if tuple(a) in c)
     assert tuple(b) in component
     assert hint.positive == truth[tuple(b)]
+
+
+def test_random_clicks_fall_everywhere_in_the_largest_error():
+    truth = np.zeros((9, 9, 9), bool)
+    truth[2:5, 2:5, 2:5] = truth[7, 7, 7] = True
+    rng = np.random.default_rng(0)
+    hints = [next_random_click(truth & False, truth, SPACING_KJI, rng=rng) for _ in range(300)]
+    assert all(hint.positive for hint in hints)
+    assert {tuple(hint.voxels_kji[0]) for hint in hints} == {*map(tuple, np.argwhere(truth)[:-1])}
+
+
+@given(masks, masks, st.integers(0, 9))
+def test_clicks_off_the_deepest_point_fall_where_they_may_and_say_the_truth(mask, truth, seed):
+    exact, rng = next_click(mask, truth, SPACING_KJI), np.random.default_rng(seed)
+    hint = next_click_off(mask, truth, SPACING_KJI, rng=rng)
+    if exact is None:
+        assert hint is None
+        return
+    (a,), (b,) = exact.voxels_kji, hint.voxels_kji
+    assert np.linalg.norm(a - b) <= OFF_VOXELS and (b >= 0).all() and (b < SHAPE).all()
+    assert hint.positive == truth[tuple(b)]
+    again = next_click_off(mask, truth, SPACING_KJI, [hint], rng=rng)
+    assert again is None or tuple(again.voxels_kji[0]) != tuple(b)
+
+
+@pytest.mark.parametrize("robot", ["jitter", "random", "off", "scribble"])
+def test_a_seed_fixes_what_a_robot_does(robot):
+    truth = np.zeros((9, 9, 9), bool)
+    truth[2:8, 2:8, 1:8] = True
+    hints = [placer(robot, (seed, 5))(truth & False, truth, SPACING_KJI) for seed in (0, 0, 1, 2, 3)]
+    assert np.array_equal(hints[0].voxels_kji, hints[1].voxels_kji)
+    assert any(not np.array_equal(hints[0].voxels_kji, other.voxels_kji) for other in hints[2:])
 
 
 @given(masks, masks, st.integers(0, 9))

@@ -79,6 +79,14 @@ class SliceView:
             self.interactor.SetEventInformation(round(x), round(y), 0, 0, "\0", 0, None)
             self.interactor.InvokeEvent(event)
 
+    def wheel(self, steps: int, shift: bool = False, sideways: bool = False) -> None:
+        """The mouse wheel over the middle of the slice: forward or left, where steps are negative back."""
+        x, y = (n // 2 for n in self.window.GetSize())
+        ways = ("Left", "Right") if sideways else ("Forward", "Backward")
+        for _ in range(abs(steps)):
+            self.interactor.SetEventInformation(x, y, 0, int(shift), "\0", 0, None)
+            self.interactor.InvokeEvent(f"MouseWheel{ways[steps < 0]}Event")
+
     def picture(self) -> np.ndarray:
         """(height, width, 3) uint8."""
         self.logic.UpdateImageData()
@@ -109,10 +117,22 @@ class Layout:
 
     def __init__(self):
         self._views: dict[str, SliceView] = {}
+        self._slots: list = []
         self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+
+    def connect(self, signal, slot):
+        self._slots.append(slot)
+
+    def disconnect(self, signal, slot):
+        self._slots.remove(slot)
 
     def setLayout(self, number):
         self.layout = number
+        for slot in self._slots:
+            slot(number)
+
+    def sliceViewNames(self):
+        return tuple(self._views)
 
     def sliceWidget(self, name):
         if name not in self._views:

@@ -125,6 +125,9 @@ class ctkSliderWidget(QWidget):
     singleStep = Property(
         float, lambda self: self._box.singleStep, lambda self, v: self._box.setSingleStep(v)
     )
+    spinBoxVisible = Property(
+        bool, lambda self: not self._box.isHidden(), lambda self, v: self._box.setVisible(v)
+    )
     decimals = Property(int, lambda self: self._box.decimals, lambda self, v: self._box.setDecimals(v))
     suffix = Property(str, lambda self: self._box.suffix, lambda self, v: self._box.setSuffix(v))
 

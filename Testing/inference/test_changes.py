@@ -6,7 +6,7 @@ import pytest
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.hints.hint import Click, Scribble
 from HiDiffRefineLib.hints.rasterize import hint_values
-from HiDiffRefineLib.inference.changes import SURER_PER_MM, SUREST, answering, linked, one_way
+from HiDiffRefineLib.inference.changes import SURE, SURER, SUREST, answering, linked, one_way, within_border
 
 # Slices of 2 mm.
 GRID = Grid((6, 30, 80), np.diag([1.0, 1.0, 2.0, 1.0]))
@@ -34,15 +34,43 @@ def test_of_two_hints_the_nearer_one_decides():
 
 @pytest.mark.parametrize("off", [0, 5, 20, 60])
 def test_changes_must_be_surer_the_further_from_the_hint(off):
-    needed = min(SURER_PER_MM * off, SUREST)
+    needed = min(SURER * off, SUREST)
     for margin, expected in ((needed + 0.001, True), (needed - 0.001, False)):
         probability = SURE_OF_THE_OPPOSITE.copy()
         probability[3, 20, 10 + off] = 0.5 + margin
         assert changes(probability, ((3, 20, 10), 1))[3, 20, 10 + off] == (expected and margin > 0)
     # Slices lie two millimetres apart.
     probability = SURE_OF_THE_OPPOSITE.copy()
-    probability[5, 20, 10] = 0.5 + SURER_PER_MM * 3
+    probability[5, 20, 10] = 0.5 + SURER * 3
     assert not changes(probability, ((3, 20, 10), 1))[5, 20, 10]
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.3, 7.0])
+def test_the_same_in_other_units_changes_alike(scale):
+    rng = np.random.default_rng(3)
+    voxels, values = rng.integers(0, GRID.shape_kji, (4, 3)), np.array([1, -1, 1, 1])
+    probability = rng.random(GRID.shape_kji).astype(np.float32)
+    smaller = Grid(GRID.shape_kji, np.diag([scale, scale, scale, 1]) @ GRID.ijk_to_ras)
+    found, same = (answering(probability, BEFORE, voxels, values, grid) for grid in (GRID, smaller))
+    assert found.any() and np.array_equal(found, same)
+
+
+def test_a_new_piece_must_be_sure_everywhere():
+    hint = np.array([[3, 20, 10]]), np.array([1])
+    probability = np.where(BEFORE, 0.99, 0.5 + SURE - 0.01)
+    probability[3, 20, 11:14] = 0.5 + SURE + 0.01
+    found = answering(probability, BEFORE, *hint, GRID, fresh=True)
+    assert np.argwhere(found).tolist() == [[3, 20, i] for i in (11, 12, 13)]
+
+
+def test_a_border_moves_by_one_voxel_at_most():
+    before = np.zeros((1, 7, 9), bool)
+    before[0, 2:5, 1:6] = True
+    found = np.ones_like(before)
+    found[0, 2:5, :4] = False
+    moved = within_border(found, before)
+    assert moved[0, 3].tolist() == [False, False, True, True, True, True, True, False, False]
+    assert moved[0, 1, 1:6].all() and not moved[0, 1, [0, 6]].any() and not moved[0, 0].any()
 
 
 def test_nothing_changes_without_a_hint_in_sight_or_where_the_refiner_agrees():

@@ -74,7 +74,9 @@ def situations(draw):
         elif kind == 1:
             hints.append(Scribble(points, positive, float(rng.uniform(0.5, 6))))
         else:
-            hints.append(Painted(rng.random(shape) < 0.01 + (rng.random() < 0.2), grid.ijk_to_ras, positive))
+            paint = rng.random(shape) < 0.01 + (rng.random() < 0.2)
+            paint.flat[rng.integers(paint.size)] = True
+            hints.append(Painted(paint, grid.ijk_to_ras, positive))
     locked = rng.random(shape) < 0.2 if draw(st.booleans()) else None
     probability = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))
     image = torch.from_numpy(rng.random((1, *shape)).astype(np.float32))
@@ -163,6 +165,33 @@ def test_where_the_network_agrees_with_the_mask_not_a_voxel_moves():
         assert np.array_equal(preview.unclamped, mask[preview.box])
         changed = np.argwhere(preview.mask != mask[preview.box]) + [s.start for s in preview.box]
         assert changed.tolist() == [list(place)]
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_hint_that_says_what_the_mask_says_moves_its_border_by_one_voxel_at_most(positive):
+    class Opposite(torch.nn.Module):
+        """Would give the segment everything, or take all of it away."""
+
+        def encode(self, condition):
+            return [condition]
+
+        def denoise(self, state, prior, share, features):
+            return torch.full_like(prior, 9.0 if positive else -9.0)
+
+    grid = Grid((20, 40, 40), np.eye(4))
+    mask = np.zeros(grid.shape_kji, bool)
+    mask[:, :, :20] = True
+    prior = Prior(torch.full((2, *grid.shape_kji), 0.5).half(), grid)
+    segment = Segment(torch.rand(1, *grid.shape_kji), grid, prior, 1)
+    changed = []
+    for i in (19, 20) if positive else (20, 19):
+        hint = Click(np.array([i, 20.0, 10]), positive)
+        region = centered_grid((20, 20, 10), PATCH, (1, 1, 1))
+        *_, last = edit_steps(Opposite(), CHAIN, segment, mask, [hint], region, 1, 0)
+        changed.append(np.argwhere(last.mask != mask[last.box])[:, 2] + last.box[2].start)
+    agreed, contradicted = changed
+    assert set(agreed) == ({20} if positive else {19})
+    assert len(set(contradicted)) > 5
 
 
 def test_a_small_object_is_seen_whole_and_a_large_one_around_the_hint():

@@ -12,7 +12,7 @@ from HiDiffRefineLib.errors import BundleError, ConfigError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.checks import unlike_in_size
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
-from HiDiffRefineLib.inference.regions import FINEST_MM, working_spacing_kji
+from HiDiffRefineLib.inference.regions import COARSEST, working_spacing_kji
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -169,9 +169,15 @@ def test_the_refiner_alone_takes_its_spacing_from_the_image(make_pipeline, grids
     for linear in (np.diag([0.5, 1.5, 3]), np.array([[0, 0, 0.5], [1.5, 0, 0], [0, -3, 0]])):
         ijk_to_ras = np.eye(4)
         ijk_to_ras[:3, :3] = linear
-        spacing = working_spacing_kji(refiner.bundle, Grid((9, 9, 9), ijk_to_ras))
-        assert spacing.tolist() == [3, 1.5, FINEST_MM]
-    assert working_spacing_kji(pipeline.bundle, grids["anisotropic"]).tolist() == [1, 1, 1]
+        patch = refiner.bundle.patch_size_kji
+        spacing = working_spacing_kji(refiner.bundle, Grid((9, 9, 9), ijk_to_ras), patch)
+        assert spacing == pytest.approx([3, 1.5, 0.5])
+        long = working_spacing_kji(refiner.bundle, Grid((4 * patch[0], 9, 9 * patch[2]), ijk_to_ras), patch)
+        longer = [1, 1, COARSEST] if linear[0][0] else [1, COARSEST, 1]
+        assert long == pytest.approx([3, 1.5, 0.5] * np.array(longer))
+    anisotropic = grids["anisotropic"]
+    assert working_spacing_kji(pipeline.bundle, anisotropic, patch, label=1).tolist() == [1, 1, 1]
+    assert working_spacing_kji(pipeline.bundle, anisotropic, patch) == pytest.approx([1.5, 0.8, 0.9])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import slicer
 import slicer.util
 import vtk
 
+from HiDiffRefineLib.inference.extents import ANSWER, LEVELS
 from HiDiffRefineLib.scene.segmentation_nodes import label_of
 from Testing.harness.application import running_module
 from Testing.scene.made_up import add_volume, agree, cube, in_node, paint, ras_of
@@ -92,6 +93,51 @@ def check_a_refused_hint_is_explained_in_the_panel(running, folder):
     click(running, (15, 10, 10))
     assert "posterior hippocampus" in running.ui.messageLabel.text and running.ui.messageLabel.visible
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 0
+
+
+def check_more_or_less_by_slider_and_wheel(running, folder):
+    session, ui = with_prior(running), running.ui
+    layout = slicer.app.layoutManager()
+    view = layout.sliceWidget("Red")
+    layout.setLayout(layout.layout)
+    before = in_node(session)
+    assert (ui.extentSlider.minimum, ui.extentSlider.maximum) == (LEVELS[0], LEVELS[-1])
+    assert not ui.extentSlider.enabled and ui.extentSlider.value == ANSWER
+    view.wheel(1, shift=True)
+    np.testing.assert_array_equal(in_node(session), before)
+    click(running, (8, 25, 14))
+    answer = in_node(session)
+    assert ui.extentSlider.enabled and ui.extentSlider.value == ANSWER
+    view.wheel(2, shift=True)
+    more = in_node(session)
+    assert ui.extentSlider.value == ANSWER + 2 and more.sum() > answer.sum() and agree(session)
+    view.wheel(1)  # scrolls
+    assert ui.extentSlider.value == ANSWER + 2
+    view.wheel(1, shift=True, sideways=True)
+    view.wheel(-2, shift=True, sideways=True)
+    assert ui.extentSlider.value == ANSWER + 1
+    view.wheel(-12, shift=True)
+    assert ui.extentSlider.value == LEVELS[0] and in_node(session).sum() < answer.sum() and agree(session)
+    ui.extentSlider.value = ANSWER
+    np.testing.assert_array_equal(in_node(session), answer)
+    ui.extentSlider.value = ANSWER + 2
+    np.testing.assert_array_equal(in_node(session), more)
+    ui.undoButton.click()
+    np.testing.assert_array_equal(in_node(session), before)
+    assert not ui.extentSlider.enabled and ui.extentSlider.value == ANSWER
+    ui.redoButton.click()
+    np.testing.assert_array_equal(in_node(session), more)
+    assert ui.extentSlider.enabled and ui.extentSlider.value == ANSWER + 2
+    ui.positiveStrokeButton.click()
+    view.wheel(1, shift=True)  # is the brush's
+    assert ui.extentSlider.value == ANSWER + 2
+    ui.positiveStrokeButton.click()
+    running.widget.exit()
+    view.wheel(1, shift=True)
+    assert ui.extentSlider.value == ANSWER + 2
+    running.widget.enter()
+    view.wheel(1, shift=True)
+    assert ui.extentSlider.value == ANSWER + 3 and agree(session)
 
 
 def check_pens_are_one_at_a_time_and_gone_with_the_module(running, folder):
@@ -316,6 +362,10 @@ def session_on_a_ct(running):
     for n in range(3):
         click(running, (45, 355 + 2 * n, 200))
     yield "click"
+    for level in (9, 2, 6):
+        running.timed(lambda level=level: setattr(ui.extentSlider, "value", level))
+        assert session.session.extent == level
+    yield "more or less"
     running.press(ui.undoButton)
     running.press(ui.redoButton)
     yield "undo and redo"

@@ -95,6 +95,11 @@ class User(RuleBasedStateMachine):
         if button.isEnabled():
             button.click()
 
+    @rule(level=st.integers(1, 9))
+    def more_or_less(self, level):
+        if self.running.ui.extentSlider.enabled:
+            self.running.ui.extentSlider.value = level
+
     @rule(pen=st.sampled_from(["positivePoint", "negativePoint", "positiveStroke", "negativeStroke"]))
     def take_pen(self, pen):
         getattr(self.running.ui, f"{pen}Button").click()

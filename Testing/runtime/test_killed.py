@@ -14,7 +14,7 @@ from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.runtime.worker import RESTARTED
 from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
-from Testing.session.acting import EDITS, HINTS, OTHERS, act, noise, told
+from Testing.session.acting import EDITS, HINTS, MOVES, OTHERS, act, noise, told
 
 KILLS = 50
 
@@ -26,7 +26,7 @@ def played(session, seed: int, count: int, before_edit=lambda: None) -> None:
     session.set_prior(rng.random(session.engine.volume.array.shape) < 0.01, "other")
     edits = 0
     while edits < count:
-        action = str(rng.choice([*HINTS, *EDITS, *EDITS, *OTHERS]))
+        action = str(rng.choice([*HINTS, *EDITS, *EDITS, *MOVES, *OTHERS]))
         if action in EDITS:
             before_edit()
             edits += 1

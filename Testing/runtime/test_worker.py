@@ -104,6 +104,21 @@ def test_the_refiner_alone_is_a_session_on_a_worker_too(worker, tiny, volume, cu
     assert found[0] == found[1] and session.mask()[10, 25, 25] and len(previews) == 2
 
 
+def test_a_lost_worker_loses_no_level(worker, session):
+    session.add_scribble([at(10, 15, 15), at(16, 24, 15)], False, 2.0)
+    list(session.refine())
+    masks = {}
+    for level in (9, 2):
+        session.set_extent(level)
+        masks[level] = session.mask().copy()
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.stop()
+    for level, mask in masks.items():
+        session.set_extent(level)
+        assert np.array_equal(session.mask(), mask)
+    assert not worker.ready and not np.array_equal(masks[2], masks[9])
+
+
 def test_looking_for_news_never_takes_longer_than_a_blink(session):
     session.add_click(at(10, 25, 25))
     took, previews, edit = [], 0, session.refine(wait=False)
@@ -344,7 +359,7 @@ def test_a_killed_worker_need_not_segment_again(session, worker):
     said = []
     request = edit_request(session.engine, session.state, session.selected, 2)
     answers = list(session.engine.run(request, lambda share, what: said.append(what)))
-    assert len(answers) == 2 and "segmenting" not in said and worker.said == []
+    assert len(answers) == 3 and "segmenting" not in said and worker.said == []
 
 
 def test_nobody_is_heard_without_the_key(tiny):

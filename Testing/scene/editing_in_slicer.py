@@ -5,7 +5,7 @@ import slicer
 import slicer.util
 import vtk
 
-from HiDiffRefineLib.errors import HintError, WorkerError
+from HiDiffRefineLib.errors import HintError, SessionError, WorkerError
 from HiDiffRefineLib.scene.segmentation_nodes import segment_ids, segment_name
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
@@ -63,6 +63,38 @@ def check_a_click_is_shown_step_by_step_and_is_one_undo_step(scene, folder):
     np.testing.assert_array_equal(in_node(session), after)
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 1
     assert not session.redo()
+
+
+def check_more_or_less_of_an_edit_is_the_same_undo_step(scene, folder):
+    session = segmented(scene)
+    before = in_node(session)
+    click_and_refine(session, (8, 25, 14))
+    shown = {5: in_node(session)}
+    for level in (9, 1, 7, 2):
+        assert session.set_extent(level) and not session.set_extent(level) and agree(session)
+        shown[level] = in_node(session)
+        assert shown[level][8, 25, 14]
+    assert shown[1].sum() < shown[2].sum() < shown[5].sum() < shown[7].sum() < shown[9].sum()
+    for level in (2, 9, 2):  # what the logic remembers is of another level
+        session.set_extent(level)
+        assert session.undo() and agree(session)
+        np.testing.assert_array_equal(in_node(session), before)
+        assert session.redo() and agree(session)
+        np.testing.assert_array_equal(in_node(session), shown[level])
+    click_and_refine(session, (8, 30, 14))  # from what was chosen
+    assert agree(session) and session.undo() and session.set_extent(7) and not session.redo()
+    np.testing.assert_array_equal(in_node(session), shown[7])
+    assert session.undo() and agree(session)
+    np.testing.assert_array_equal(in_node(session), before)
+    assert session.redo() and agree(session)
+    np.testing.assert_array_equal(in_node(session), shown[7])
+    session.undo()
+    try:
+        session.set_extent(6)
+    except SessionError as error:
+        assert "no answer" in error.message
+    else:
+        raise AssertionError("there is nothing to take more of")
 
 
 def check_other_segments_keep_every_voxel_with_and_without_overlap(scene, folder):

@@ -10,6 +10,7 @@ from HiDiffRefineLib.geometry.boxes import bounding_box, part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import bounds_ras
 from HiDiffRefineLib.hints.rasterize import hint_labels
+from HiDiffRefineLib.inference.extents import ANSWER, LEVELS, NEVER, extents_of
 from HiDiffRefineLib.inference.messages import (
     Doubt,
     DoubtRequest,
@@ -59,7 +60,6 @@ class ObedientEngine:
         pass
 
     def run(self, request, progress, wait) -> Iterator:
-        grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
         if not wait:
             yield None
         if isinstance(request, SegmentationRequest):
@@ -74,20 +74,27 @@ class ObedientEngine:
                 yield None
             yield masks
         elif isinstance(request, EditRequest):
-            mask = None
+            grid, positive = Grid(self.volume.array.shape, self.volume.ijk_to_ras), request.hints[-1].positive
             for radius in self.models.radii_mm:
                 for view in request.views:
                     part = part_of(grid, view.box)
                     mask = view.mask | False
-                    near = _distances(part, bounds_ras(request.hints[-1]).mean(0)) < radius
-                    mask[near & ~view.protected] = request.hints[-1].positive
+                    distances = _distances(part, bounds_ras(request.hints[-1]).mean(0))
+                    mask[(distances < radius) & ~view.protected] = positive
                     unclamped = mask.copy()
                     hinted = hint_labels(request.hints, part)
                     mask[hinted != 0] = hinted[hinted != 0] > 0
                     yield Preview(view.box, mask, unclamped)
                     if not wait:
                         yield None
+            # Balls at each level.
+            first = np.clip(distances / radius * ANSWER + 1, 1, NEVER).astype(np.uint8)
+            first[(view.mask == positive) | view.protected] = NEVER
+            hinted = hinted != 0
+            first[hinted] = np.where(mask != view.mask, LEVELS[0], NEVER)[hinted]
+            yield extents_of(first, mask != view.mask, view.box)
         elif isinstance(request, DoubtRequest):
+            grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
             part, mask = part_of(grid, request.view.box), request.view.mask
             values = np.where(mask, 0.5, 0).astype(np.float32)
             place = part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1]

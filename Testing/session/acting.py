@@ -10,6 +10,7 @@ from HiDiffRefineLib.volumes.volume import Volume
 HINTS = ["click", "click", "scribble", "paint"]
 EDITS = ["refine", "refine", "stop"]
 OTHERS = ["undo", "undo", "redo", "redo", "select", "lock", "unlock", "set_mask", "withdraw"]
+MOVES = ["extent", "extent"]
 
 
 def noise(seed: int) -> Volume:
@@ -57,6 +58,8 @@ def act(session, action: str, rng: np.random.Generator) -> None:
     elif action == "set_mask":
         name = str(rng.choice(session.segments))
         session.set_mask(name, session.mask(name) ^ (rng.random(shape) < 0.01))
+    elif action == "extent":
+        session.set_extent(int(rng.integers(1, 10)))
     elif action == "withdraw":
         count = len(session.hints)
         session.withdraw(session.selected, [n for n in range(count) if rng.random() < 0.3])

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from HiDiffRefineLib.errors import HiDiffRefineError, SessionError
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.inference.extents import LEVELS, extents_of
 from HiDiffRefineLib.session import record
 from HiDiffRefineLib.session.blocks import difference
 from HiDiffRefineLib.session.codec import decode, encode
 from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
-from Testing.session.acting import EDITS, HINTS, OTHERS, act, noise, told
+from Testing.session.acting import EDITS, HINTS, MOVES, OTHERS, act, noise, told
 
 
 def played(path, pipeline, seed, actions=14):
@@ -34,7 +35,7 @@ def played(path, pipeline, seed, actions=14):
     if rng.random() < 0.7:
         session.segment()
     session.set_prior(rng.random(session.engine.grid.shape_kji) < rng.choice([0, 0.01]), "other")
-    for action in rng.choice([*HINTS, *EDITS, *EDITS, *OTHERS, "look"], actions):
+    for action in rng.choice([*HINTS, *EDITS, *EDITS, *MOVES, *OTHERS, "look"], actions):
         try:
             act(session, str(action), rng)
         except HiDiffRefineError:
@@ -64,7 +65,7 @@ def test_a_file_cut_off_anywhere_gives_a_state_that_was(tmp_path_factory, pipeli
     again = restore(path, volume, pipeline)
     # Both go on alike, and what the restored one does is in the journal as well.
     session.journal = None
-    for action in ("undo", "click", "refine", "undo", "redo"):
+    for action in ("extent", "undo", "click", "refine", "extent", "undo", "redo", "extent"):
         for one in (session, again):
             with suppress(HiDiffRefineError):
                 act(one, action, np.random.default_rng(seed))
@@ -89,6 +90,7 @@ def test_events_come_back_to_the_bit():
             Painted(mask, matrix, True),
         ],
         "block": difference(np.zeros_like(mask), mask),
+        "extents": extents_of(rng.integers(1, 11, (3, 4, 5)), mask, (slice(0, 3), slice(1, 5), slice(2, 7))),
         "none": None,
     }
     line = encode(event)
@@ -99,6 +101,9 @@ def test_events_come_back_to_the_bit():
     assert np.array_equal(back["hints"][2].mask, event["hints"][2].mask)
     assert np.array_equal(back["hints"][2].ijk_to_ras, event["hints"][2].ijk_to_ras)
     assert np.array_equal(back["block"].flips(), event["block"].flips())
+    assert back["extents"].box == event["extents"].box
+    for level in LEVELS:
+        assert np.array_equal(back["extents"].flips(level), event["extents"].flips(level))
 
 
 def test_hints_withdrawn_by_numbers_of_numpy_are_in_the_journal(session, pipeline):

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HiDiffRefineLib.errors import ConfigError, HiDiffRefineError, HintError, SessionError, VolumeError
-from HiDiffRefineLib.geometry.boxes import voxel_box
+from HiDiffRefineLib.geometry.boxes import voxel_box, whole_box
 from HiDiffRefineLib.hints.rasterize import hint_labels
-from HiDiffRefineLib.session.editing import edit_regions
+from HiDiffRefineLib.session.editing import edit_looks
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
-from Testing.session.acting import EDITS, HINTS, OTHERS, act, noise, point_in, told
+from Testing.session.acting import EDITS, HINTS, MOVES, OTHERS, act, noise, point_in, told
 
 ONE, TWO = "anterior hippocampus", "posterior hippocampus"
 
@@ -25,6 +25,20 @@ def session(pipeline):
     mask[4:8, 4:10, 4:10] = True
     session.set_prior(mask, "cube")
     return session
+
+
+@pytest.fixture
+def fuzzy(session, monkeypatch):
+    """A refiner that finds a ball around each positive click, the less surely the further from it."""
+
+    class Fuzzy(torch.nn.Module):
+        def encode(self, condition):
+            return [condition[:, 4:5]]
+
+        def denoise(self, state, prior, share, features):
+            return 2 + features[0].clamp(min=1e-9).log()
+
+    monkeypatch.setitem(session.engine.pipeline._networks, "refiner", Fuzzy())
 
 
 def at(*voxel_kji):
@@ -43,8 +57,8 @@ def reach(session) -> np.ndarray:
     """The voxels that an edit of the selected segment may change now."""
     state = session.state
     layer, free = state.layers[session.selected], np.zeros(state.grid.shape_kji, bool)
-    for region in edit_regions(layer, state.grid, session.engine.pipeline):
-        free[voxel_box(state.grid, region.bounds_ras())] = True
+    for look in edit_looks(layer, state.grid, session.engine.pipeline):
+        free[voxel_box(state.grid, look.region.bounds_ras())] = True
     for name, other in state.layers.items():
         if name != session.selected:
             free &= ~other.mask
@@ -70,7 +84,7 @@ def test_hints_hold_edits_are_local_and_nothing_is_lost(pipeline, seed):
         session.segment()
     session.set_prior(rng.random(session.engine.grid.shape_kji) < rng.choice([0, 0.01]), "other")
     history, undone = [], []  # of each step: segment, full copies before and after, action
-    for action in rng.choice(HINTS + 2 * EDITS + OTHERS, 14):
+    for action in rng.choice(HINTS + 2 * EDITS + MOVES + OTHERS, 14):
         before, free, steps = copies(session), reach(session), len(session.state.done)
         try:
             act(session, action, rng)
@@ -89,6 +103,14 @@ def test_hints_hold_edits_are_local_and_nothing_is_lost(pipeline, seed):
                 assert moved <= {name}
             else:
                 assert not moved
+        elif action == "extent":
+            name, old, _, edit = history[-1]
+            assert moved <= {name} == {session.selected}
+            stays = session.state.protected(name, whole_box(old[0].shape))
+            assert not ((before[name][0] != after[name][0]) & stays).any()
+            if moved:
+                undone.clear()
+            history[-1] = (name, old, after[name], edit)
         elif action in HINTS or action in EDITS or moved:
             name = session.selected if action != "set_mask" else moved.pop()
             old = before[name]
@@ -139,6 +161,76 @@ def test_previews_lead_to_one_undo_step(session):
     assert not session.undo()
     assert session.redo() and np.array_equal(session.mask(), done) and len(session.hints) == 2
     assert not session.redo()
+
+
+def test_more_or_less_of_an_edit_is_the_same_undo_step(session, fuzzy):
+    start = session.mask().copy()
+    session.add_click(at(8, 9, 9))
+    assert session.extent is None
+    list(session.refine(3))
+    answer = session.mask().copy()
+    assert session.extent == 5 and not session.set_extent(5)
+    masks = {}
+    for level in (1, 9, 3, 7, 2, 8, 4, 6, 5):
+        assert session.set_extent(level) and not session.set_extent(level)
+        masks[level] = session.mask().copy()
+        assert masks[level][8, 9, 9] and session.extent == level and len(session.state.done) == 1
+    assert np.array_equal(session.mask(), answer)
+    sizes = [int((masks[level] != start).sum()) for level in range(1, 10)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[4] < sizes[8]
+    session.set_extent(8)
+    session.undo()
+    assert np.array_equal(session.mask(), start) and session.extent is None
+    session.redo()
+    assert np.array_equal(session.mask(), masks[8]) and session.extent == 8
+    session.set_extent(2)
+    session.add_click(at(12, 20, 30), False)  # the next hint starts from what was chosen
+    assert session.extent is None and np.array_equal(session.mask(), masks[2])
+    list(session.refine())
+    session.undo()
+    assert np.array_equal(session.mask(), masks[2]) and session.extent == 2
+    session.set_extent(3)
+    assert not session.redo()
+
+
+def test_what_is_locked_since_an_edit_stays_at_each_level(session, fuzzy):
+    session.add_click(at(8, 9, 9))
+    list(session.refine())
+    answer = session.mask().copy()
+    session.set_extent(9)
+    most = session.mask().copy()
+    session.set_extent(5)
+    locked = np.zeros_like(most)
+    locked[..., :8] = True
+    session.lock(locked)
+    for level in (9, 1, 9):
+        session.set_extent(level)
+        assert np.array_equal(session.mask()[locked], answer[locked])
+    assert np.array_equal(session.mask()[~locked], most[~locked]) and not np.array_equal(most, session.mask())
+    session.unlock()
+    session.set_extent(5)
+    assert np.array_equal(session.mask(), answer)
+
+
+def test_more_or_less_is_refused_where_there_is_no_answer(session, fuzzy):
+    for before in (
+        lambda: None,
+        lambda: session.add_click(at(8, 7, 7)),
+        lambda: next(session.refine()),  # broken off
+        lambda: session.set_mask("cube", session.mask() & False),
+        lambda: session.set_prior(np.zeros((16, 24, 40), bool), "other"),
+    ):
+        before()
+        with pytest.raises(SessionError, match="no answer") as caught:
+            session.set_extent(6)
+        assert caught.value.remedy and session.extent is None
+    session.add_click(at(14, 20, 30))
+    list(session.refine())
+    for level in (0, 10, 5.5):
+        with pytest.raises(SessionError, match="no level") as caught:
+            session.set_extent(level)
+        assert "1 to 9" in caught.value.remedy
+    assert session.extent == 5
 
 
 def test_hints_far_apart_are_each_refined(session):
