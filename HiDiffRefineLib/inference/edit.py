@@ -22,7 +22,7 @@ from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
 from HiDiffRefineLib.inference.changes import answering, one_way, within_border
 from HiDiffRefineLib.inference.extents import LEVELS, NEVER, Extents, extents_of
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
-from HiDiffRefineLib.inference.hint_channels import clamp_of, hint_channels
+from HiDiffRefineLib.inference.hint_channels import clamp_of, hint_channels, newest_hint
 from HiDiffRefineLib.inference.levels import levels_on_image, levels_on_region
 from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.inference.refiner import chain_answers, condition, plain_answer, region_on
@@ -182,7 +182,9 @@ def answers(
     channels, labels = hint_channels(hints, region, device)
     clamp = clamp_of(labels)
     prior = view.prior[None]
-    seen = condition(view.image[None], prior, view.others[None], mask[None], channels[None])
+    newest = newest_hint(hints, region, device)
+    parts = (part[None] for part in (view.image, view.prior, view.others, mask, channels, newest, view.zoom))
+    seen = condition(*parts)
     held = torch.where(*clamp, prior)
     if chain is None:
         yield plain_answer(network, seen, held)

@@ -38,6 +38,13 @@ def hint_channels(
     return shown[:HINT_CHANNELS], shown[HINT_CHANNELS:]
 
 
+def newest_hint(hints: Sequence[Hint], grid: Grid, device: torch.device | str = "cpu") -> torch.Tensor:
+    """The last hint alone, float32 (1, *grid.shape_kji): 0…1 as drawn if it is positive, else 0…-1."""
+    channels, _ = hint_channels(hints[-1:], grid, device)
+    clicks = channels[POSITIVE_CLICK] - channels[NEGATIVE_CLICK]
+    return (clicks + channels[POSITIVE_SCRIBBLE] - channels[NEGATIVE_SCRIBBLE])[None]
+
+
 def clamp_of(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Where `hint_labels` hold, bool, and 1. where they say that the voxel is the segment's."""
     return labels != 0, (labels > 0).float()

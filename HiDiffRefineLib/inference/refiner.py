@@ -13,7 +13,7 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.hint_channels import HINT_CHANNELS
 from HiDiffRefineLib.inference.models import autocast
-from HiDiffRefineLib.inference.regions import region_grid
+from HiDiffRefineLib.inference.regions import region_grid, voxel_kji, zoom_values
 from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.networks.refiner import PRIOR_MARGIN, BernoulliRefiner
 
@@ -30,12 +30,14 @@ class Region:
         image: (1, k, j, i) in 0…1.
         prior: (1, k, j, i) the segment's probability, the chain's terminal law.
         others: (1, k, j, i) the probability of all other segments.
+        zoom: (3,) float32, see `regions.zoom_values`.
     """
 
     grid: Grid
     image: torch.Tensor
     prior: torch.Tensor
     others: torch.Tensor
+    zoom: torch.Tensor
 
 
 def segment_region(
@@ -57,7 +59,9 @@ def segment_region(
 def region_on(grid: Grid, image: torch.Tensor, ijk_to_ras: np.ndarray, prior: Prior, label: int) -> Region:
     """The region of one label of a prior on a given grid; image and ijk_to_ras as for `segment_region`."""
     others = prior.others_resampled(label, grid)
-    return Region(grid, resample(image, ijk_to_ras, grid), prior.resampled(label, grid), others)
+    zoom = zoom_values(grid.spacing_kji, voxel_kji(Grid(tuple(image.shape[1:]), ijk_to_ras)))
+    shown = resample(image, ijk_to_ras, grid), prior.resampled(label, grid), others
+    return Region(grid, *shown, torch.from_numpy(zoom).to(image.device))
 
 
 def condition(
@@ -66,22 +70,34 @@ def condition(
     others: torch.Tensor,
     mask: torch.Tensor | None = None,
     hints: torch.Tensor | None = None,
+    newest: torch.Tensor | None = None,
+    zoom: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The encoder's input (B, CONDITION_CHANNELS, k, j, i) from (B, 1, k, j, i) parts.
+    """The encoder's input (B, 12, k, j, i) from (B, 1, k, j, i) parts, in the order of the arguments.
 
     Args:
         mask: the current mask; None for the prior's, as before any edit.
         hints: (B, HINT_CHANNELS, k, j, i), see `hint_channels`; None for none.
+        newest: the last hint alone, see `newest_hint`; None for none.
+        zoom: (B, 3), see `regions.zoom_values`; None where the region's voxels are the image's.
     """
+    nothing = image.new_zeros(len(image), 1, *image.shape[2:])
     mask = (prior > 0.5).to(image.dtype) if mask is None else mask
-    hints = image.new_zeros(len(image), HINT_CHANNELS, *image.shape[2:]) if hints is None else hints
-    return torch.cat([image, prior, others, mask, hints], dim=1)
+    hints = nothing.expand(-1, HINT_CHANNELS, -1, -1, -1) if hints is None else hints
+    zoom = image.new_zeros(len(image), 3) if zoom is None else zoom
+    zoom = zoom[:, :, None, None, None].expand(-1, -1, *image.shape[2:])
+    return torch.cat([image, prior, others, mask, hints, nothing if newest is None else newest, zoom], dim=1)
 
 
 def plain_refinement(network: BernoulliRefiner, region: Region) -> torch.Tensor:
     """Probability (1, k, j, i) of the plain (non-diffusion) refiner, in one pass."""
-    prior = region.prior[None]
-    return plain_answer(network, condition(region.image[None], prior, region.others[None]), prior)
+    return plain_answer(network, unhinted(region), region.prior[None])
+
+
+def unhinted(region: Region) -> torch.Tensor:
+    """The `condition` of a region before any hint."""
+    parts = (part[None] for part in (region.image, region.prior, region.others))
+    return condition(*parts, zoom=region.zoom[None])
 
 
 @torch.inference_mode()
@@ -102,9 +118,7 @@ def reverse_steps(
         seed: fixes every draw on every device.
         samples: chains run side by side.
     """
-    prior = region.prior[None]
-    seen = condition(region.image[None], prior, region.others[None])
-    return chain_answers(network, chain, seen, prior, steps, seed, samples)
+    return chain_answers(network, chain, unhinted(region), region.prior[None], steps, seed, samples)
 
 
 def chain_answers(

@@ -34,6 +34,22 @@ def voxel_kji(grid: Grid) -> np.ndarray:
     return grid.spacing_kji[::-1][_follows(grid)][::-1]
 
 
+def zoom_values(spacing_kji, native_kji) -> np.ndarray:
+    """How a region's voxels compare with the image's own, and with each other: what no network can see.
+
+    Scale itself is no part of it: the same object in other voxel sizes must give the same answer.
+
+    Args:
+        spacing_kji: of the region. native_kji: of the image along S, A, R; both in one unit.
+
+    Returns:
+        float32 (3,): half the binary logarithms of the region's voxel over the image's in plane and across
+        slices, and of its height over its width.
+    """
+    k, j = np.log2(np.asarray(spacing_kji)[:2] / np.asarray(native_kji)[:2])
+    return 0.5 * np.array([j, k, np.log2(spacing_kji[0] / spacing_kji[1])], np.float32)
+
+
 def working_spacing_kji(bundle: Bundle, grid: Grid, patch_kji, label: int | None = None) -> np.ndarray:
     """Voxel size in mm along S, A, R of a segment's prior.
 

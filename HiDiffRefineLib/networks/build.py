@@ -4,10 +4,16 @@ from torch import nn
 
 from HiDiffRefineLib.dssm.network import DSSM
 from HiDiffRefineLib.errors import BundleError
+from HiDiffRefineLib.networks.edit_refiner import EditRefiner
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.networks.segmentor import residual_unet
 
-NETWORKS = {"residual_unet": residual_unet, "bernoulli_refiner": BernoulliRefiner, "dssm": DSSM}
+NETWORKS = {
+    "residual_unet": residual_unet,
+    "bernoulli_refiner": BernoulliRefiner,
+    "edit_refiner": EditRefiner,
+    "dssm": DSSM,
+}
 
 
 def build_network(name: str, arguments: dict) -> nn.Module:

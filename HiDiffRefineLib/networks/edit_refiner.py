@@ -15,13 +15,14 @@ from torch import nn
 
 from HiDiffRefineLib.networks.blocks import same_size
 from HiDiffRefineLib.networks.bounded import Norm, PostNormBlock, Scaled, doubled
+from HiDiffRefineLib.networks.evidence import EVIDENCE_CHANNELS, hint_evidence
 from HiDiffRefineLib.networks.exchange import CrossTransformer
 from HiDiffRefineLib.networks.step_embedding import step_embedding
 
-# Channels of the condition: `inference.condition` says what they are.
-CONDITION_CHANNELS = 14
-# Those that the tail sees at full resolution: image, current mask, newest hint.
-TAIL_CHANNELS = (0, 3, 8)
+# Channels of the condition (`inference.refiner.condition`), and which are image, current mask, newest hint.
+CONDITION_CHANNELS, IMAGE, MASK, NEWEST = 12, 0, 3, 8
+# Those that the tail sees at full resolution.
+TAIL_CHANNELS = (IMAGE, MASK, NEWEST)
 STRIDES = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 # Every side of an input must be a multiple of this, (k, j, i).
 DIVISOR_KJI = (8, 16, 16)
@@ -36,7 +37,7 @@ MASK_LOGIT, CORRECTION = 5.0, 4.0
 
 
 class ConditionUNet(nn.Module):
-    """(B, CONDITION_CHANNELS, k, j, i) → features at strides (1,2,2), (2,4,4) and (4,8,8).
+    """The condition with the hint's evidence → features at strides (1,2,2), (2,4,4) and (4,8,8).
 
     Args:
         channels: at these three scales and at (8,16,16).
@@ -45,7 +46,7 @@ class ConditionUNet(nn.Module):
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]):
         super().__init__()
-        inputs = (CONDITION_CHANNELS, *channels[:-1])
+        inputs = (CONDITION_CHANNELS + EVIDENCE_CHANNELS, *channels[:-1])
         self.downs = nn.ModuleList(Scaled(*each) for each in zip(inputs, channels, STRIDES, strict=True))
         self.levels = nn.ModuleList(
             nn.ModuleList(_block(n, width) for _ in range(count))
@@ -150,7 +151,9 @@ class EditRefiner(nn.Module):
 
     def encode(self, condition: torch.Tensor) -> list[torch.Tensor]:
         """(B, CONDITION_CHANNELS, k, j, i), sides divisible by `DIVISOR_KJI` → features for `denoise`."""
-        return [*self.encoder(condition), condition[:, TAIL_CHANNELS]]
+        evidence = hint_evidence(condition[:, IMAGE, None], condition[:, NEWEST, None])
+        seen = torch.cat([condition, evidence], dim=1).contiguous(memory_format=torch.channels_last_3d)
+        return [*self.encoder(seen), condition[:, TAIL_CHANNELS]]
 
     def denoise(
         self, state: torch.Tensor, prior: torch.Tensor, t_share: torch.Tensor, features: list[torch.Tensor]

@@ -121,8 +121,8 @@ class BernoulliRefiner(nn.Module):
         self.denoiser = Denoiser(light, channels, embedding, heads)
 
     def encode(self, condition: torch.Tensor) -> list[torch.Tensor]:
-        """(B, CONDITION_CHANNELS, k, j, i), sides divisible by `DIVISOR_KJI` → features for `denoise`."""
-        return self.encoder(condition)
+        """(B, ≥ CONDITION_CHANNELS, k, j, i), sides divisible by `DIVISOR_KJI` → features for `denoise`."""
+        return self.encoder(condition[:, :CONDITION_CHANNELS])
 
     def denoise(
         self, state: torch.Tensor, prior: torch.Tensor, t_share: torch.Tensor, features: list[torch.Tensor]

@@ -10,7 +10,7 @@ import torch
 
 from HiDiffRefineLib.geometry.boxes import Box, part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
-from HiDiffRefineLib.inference.regions import CONTEXT_KJI, WIDEST, ZOOM
+from HiDiffRefineLib.inference.regions import CONTEXT_KJI, WIDEST, ZOOM, zoom_values
 from HiDiffRefineLib.training import appearance
 from HiDiffRefineLib.training.device_volumes import DeviceVolume, sampled, unit_coordinates, unit_matrix
 from HiDiffRefineLib.training.patches import random_linear
@@ -45,7 +45,7 @@ class Samples:
 
     Args:
         image, prior, others, truth: (B, 1, k, j, i) float32; truth of 0. and 1.
-        zoom: (B, ZOOM_CHANNELS), see `zoom_values`.
+        zoom: (B, 3), see `inference.regions.zoom_values`.
     """
 
     image: torch.Tensor
@@ -53,23 +53,6 @@ class Samples:
     others: torch.Tensor
     truth: torch.Tensor
     zoom: torch.Tensor
-
-
-def zoom_values(spacing_kji, native_kji) -> np.ndarray:
-    """How a region's voxels compare with the image's own, and with each other: what no network can see.
-
-    Scale itself is no part of it: the same object in other voxel sizes must give the same answer.
-
-    Args:
-        spacing_kji: of the region. native_kji: of the image along S, A, R; both in one unit.
-
-    Returns:
-        float32 (3,): half the binary logarithms of the region's voxel over the image's in plane and across
-        slices, and of its height over its width.
-    """
-    k, j = np.log2(np.asarray(spacing_kji)[:2] / np.asarray(native_kji)[:2])
-    flat = np.log2(spacing_kji[0] / spacing_kji[1])
-    return 0.5 * np.array([j, k, flat], np.float32)
 
 
 class EditSamples:

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from HiDiffRefineLib.bernoulli import BernoulliChain, clamp_prior, draw
-from HiDiffRefineLib.inference.evidence import hint_evidence
 from HiDiffRefineLib.inference.hint_channels import CLICK_SIGMA_KJI, bump
+from HiDiffRefineLib.inference.refiner import condition
 from HiDiffRefineLib.training.edit_samples import Samples
 from HiDiffRefineLib.training.simulated_user import NEAR_SIGMA_KJI, SCRIBBLE_REACH, depth, stroke
 from HiDiffRefineLib.training.targets import flood
@@ -123,11 +123,9 @@ def merged(hints: SessionHints, mask: torch.Tensor, probability: torch.Tensor) -
 
 
 def condition_of(samples: Samples, mask: torch.Tensor, hints: SessionHints) -> torch.Tensor:
-    """The encoder's input (B, CONDITION_CHANNELS, k, j, i)."""
-    evidence = hint_evidence(samples.image, hints.newest)
-    zoom = samples.zoom[:, :, None, None, None].expand(-1, -1, *mask.shape[2:])
-    parts = [samples.image, samples.prior, samples.others, mask, hints.channels, hints.newest, evidence, zoom]
-    return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last_3d)
+    """The encoder's input, as the product makes it."""
+    parts = samples.image, samples.prior, samples.others, mask, hints.channels, hints.newest, samples.zoom
+    return condition(*parts)
 
 
 def session_losses(

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from HiDiffRefineLib.inference.evidence import hint_evidence
 from HiDiffRefineLib.networks.edit_refiner import CONDITION_CHANNELS, EditRefiner
+from HiDiffRefineLib.networks.evidence import hint_evidence
 from HiDiffRefineLib.training.cases import load_cases
 from HiDiffRefineLib.training.device_volumes import device_volume
 from HiDiffRefineLib.training.edit_samples import EditSamples
@@ -117,7 +117,7 @@ def session_rows(samples: EditSamples, batch: int, count: int) -> None:
         "samples": partial(samples.batch, batch),
         "hint": lambda: give_hint(SessionHints(mask), mask, found.truth, rng),
         "evidence of the hint": partial(hint_evidence, found.image, hints.newest),
-        "condition, evidence included": partial(condition_of, found, mask, hints),
+        "condition": partial(condition_of, found, mask, hints),
         "merge": partial(merged, hints, mask, said),
         "losses": partial(answer_losses, said, found.truth, mask, hints, told, True),
     }

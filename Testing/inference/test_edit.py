@@ -26,6 +26,7 @@ from HiDiffRefineLib.inference.hint_channels import (
 )
 from HiDiffRefineLib.inference.regions import ZOOM, edit_region
 from HiDiffRefineLib.inference.segmentor import Prior
+from HiDiffRefineLib.networks.edit_refiner import MASK, NEWEST, EditRefiner
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from Testing.hints import cases
 from Testing.hints.cases import RNGS
@@ -34,10 +35,12 @@ PATCH = (16, 32, 32)
 CHAIN = BernoulliChain(10, "cosine")
 
 
-@pytest.fixture(scope="module")
-def network(small_refiner):
+@pytest.fixture(scope="module", params=["shipped", "rebuilt"])
+def network(request, small_refiner):
     torch.manual_seed(0)
-    network = BernoulliRefiner(**small_refiner).eval()
+    small = {"channels": (8, 8, 16, 16), "blocks": (1, 1, 1, 1), "light": (8, 8, 16)}
+    network = BernoulliRefiner(**small_refiner) if request.param == "shipped" else EditRefiner(**small)
+    network.eval()
     # Random weights that say anything: some voxels on, some off.
     for weight in network.parameters():
         torch.nn.init.normal_(weight, std=0.2)
@@ -88,7 +91,7 @@ def bounds_of(mask, grid):
     return object_bounds_ras(mask, grid.ijk_to_ras, share=1) if mask.any() else None
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(situations())
 def test_hints_hold_and_nothing_outside_or_locked_moves(network, situation):
     segment, mask, hints, locked = situation
@@ -246,6 +249,31 @@ def test_a_click_is_drawn_as_in_training(point_ras, inside):
     shown = hint_channels([Click(np.array(point_ras, float), False)], grid)[0]
     assert torch.allclose(shown[NEGATIVE_CLICK], drawn, atol=1e-6)
     assert (shown[NEGATIVE_CLICK].max() > 0.6) == inside
+
+
+def test_the_network_sees_the_mask_the_newest_hint_and_the_zoom():
+    class Spy:
+        def encode(self, condition):
+            self.seen = condition
+            return [condition]
+
+        def denoise(self, state, prior, t_share, features):
+            return 9 * (2 * features[0][:, MASK : MASK + 1] - 1)
+
+    spy, grid = Spy(), Grid((20, 40, 40), np.diag([1.0, 1, 4, 1]))
+    mask = np.zeros(grid.shape_kji, bool)
+    mask[5:9, 10:20, 10:20] = True
+    nothing = Prior(torch.stack([torch.ones(grid.shape_kji), torch.zeros(grid.shape_kji)]).half(), grid)
+    segment = Segment(torch.rand(1, *grid.shape_kji), grid, nothing, 1)
+    hints = [Click(np.array([25.0, 15, 28]), True), Click(np.array([12.0, 14, 28]), False)]
+    region = centered_grid(np.array([16.0, 16, 28]), PATCH, (2, 0.5, 0.5))
+    list(edit_steps(spy, CHAIN, segment, mask, hints, region, 1, 0))
+    seen = spy.seen[0]
+    assert torch.equal(seen[MASK], on_region(torch.from_numpy(mask), grid, region)[0])
+    at = tuple(np.rint(region.ras_to_ijk[:3, :3] @ hints[1].point_ras + region.ras_to_ijk[:3, 3]).astype(int))
+    assert seen[NEWEST].min() == seen[NEWEST][at[::-1]] < -0.8 and seen[NEWEST].max() == 0
+    # Half the voxel in plane, half across slices, four times as high as wide.
+    assert seen[NEWEST + 1 :, 0, 0, 0].tolist() == [-0.5, -0.5, 1.0]
 
 
 def test_every_pending_hint_is_answered_and_older_ones_only_hold():

@@ -57,7 +57,7 @@ def region(prior):
     """The middle of it, in a patch that does not reach the prior's border."""
     grid = centered_grid((0.3, 0.2, 0.1), (16, 24, 24), (1.3, 1.1, 1.1))
     image = torch.rand(1, *grid.shape_kji, generator=torch.Generator().manual_seed(0))
-    return Region(grid, image, prior.resampled(1, grid), prior.others_resampled(1, grid))
+    return Region(grid, image, prior.resampled(1, grid), prior.others_resampled(1, grid), torch.zeros(3))
 
 
 def test_segment_region_takes_image_and_prior_from_one_place(prior):
@@ -105,9 +105,8 @@ def test_no_seam_shows_at_the_rim():
     everywhere = centered_grid((0, 0, 0), (30, 40, 40), (1, 1, 1))
     undecided = Prior(torch.full((2, 30, 40, 40), 0.5).half(), everywhere)
     grid = centered_grid((0, 0, 0), (16, 24, 24), (1, 1, 1))
-    region = Region(
-        grid, torch.zeros(1, 16, 24, 24), undecided.resampled(1, grid), torch.zeros(1, 16, 24, 24)
-    )
+    nothing = torch.zeros(1, 16, 24, 24)
+    region = Region(grid, nothing, undecided.resampled(1, grid), nothing, torch.zeros(3))
     fine = centered_grid((0, 0, 0), (80, 120, 120), (0.25, 0.25, 0.25))
     found = torch.logit(refined_probability(region, torch.ones_like(region.prior), undecided, 1, fine)[0])
     highest = float(torch.logit(torch.tensor(1 - PRIOR_MARGIN)))

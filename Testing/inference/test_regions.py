@@ -18,6 +18,7 @@ from HiDiffRefineLib.inference.regions import (
     look_at,
     voxel_kji,
     working_spacing_kji,
+    zoom_values,
 )
 
 PATCH = (48, 96, 96)
@@ -112,3 +113,9 @@ def test_a_click_reaches_no_further_than_its_box(point, corner, sides, working_k
     low, high = region.bounds_ras()
     assert ((high - low)[::-1] <= np.multiply(PATCH, working_kji) + 1e-6).all()
     assert holds(Look(region), click)
+
+
+def test_zoom_does_not_know_the_scale():
+    one = zoom_values(np.array([2.0, 1.0, 1.0]), np.array([4.0, 1.0, 1.0]))
+    assert np.allclose(one, [0, -0.5, 0.5])
+    assert np.allclose(one, zoom_values(np.array([0.02, 0.01, 0.01]), np.array([0.04, 0.01, 0.01])))

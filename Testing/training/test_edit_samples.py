@@ -7,7 +7,7 @@ import torch
 from HiDiffRefineLib.training import edit_samples
 from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.device_volumes import device_volume, sampled, unit_coordinates, unit_matrix
-from HiDiffRefineLib.training.edit_samples import EditSamples, zoom_values
+from HiDiffRefineLib.training.edit_samples import EditSamples
 from HiDiffRefineLib.training.targets import draw_lesions, flood, grown
 
 CPU, PATCH = torch.device("cpu"), (16, 32, 32)
@@ -93,12 +93,6 @@ def test_tissue_hangs_together_and_is_alike():
     assert any_found.any()
     for one, picture in zip(tissue[any_found.flatten()], image[any_found.flatten()], strict=True):
         assert picture[one > 0].std() < 0.1
-
-
-def test_zoom_does_not_know_the_scale():
-    one = zoom_values(np.array([2.0, 1.0, 1.0]), np.array([4.0, 1.0, 1.0]))
-    assert np.allclose(one, [0, -0.5, 0.5])
-    assert np.allclose(one, zoom_values(np.array([0.02, 0.01, 0.01]), np.array([0.04, 0.01, 0.01])))
 
 
 def test_sampling_is_the_resampling_of_the_product():

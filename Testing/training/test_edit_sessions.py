@@ -143,4 +143,4 @@ def test_the_condition_has_every_channel_in_its_place(rng):
     for channel, part in enumerate((samples.image, prior, boxes(LEFT), mask)):
         assert torch.equal(c[:, channel : channel + 1], part)
     assert torch.equal(c[:, 4:8], hints.channels) and torch.equal(c[:, 8:9], hints.newest)
-    assert torch.equal(c[:, 11:, 0, 0, 0], zoom)
+    assert torch.equal(c[:, 9:, 0, 0, 0], zoom)

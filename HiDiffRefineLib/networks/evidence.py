@@ -9,6 +9,7 @@ tolerance; the network has to find the tolerance only.
 import torch
 import torch.nn.functional as F
 
+EVIDENCE_CHANNELS = 2
 # Evidence is worked out on voxels of this size, (k, j, i): those of the network's finest features.
 COARSE_KJI = (1, 2, 2)
 # Rounds of sweeps along the six directions: enough for paths that turn some ten times.
@@ -20,15 +21,15 @@ TOLERANCE = 0.1
 
 
 def hint_evidence(image: torch.Tensor, newest: torch.Tensor) -> torch.Tensor:
-    """Two channels that the newest hint gives to the network.
+    """The channels that the newest hint gives to the network.
 
     Args:
         image: (B, 1, k, j, i) in 0…1; j and i even.
         newest: (B, 1, k, j, i), not 0 in the voxels of the newest hint.
 
     Returns:
-        float32 (B, 2, k, j, i): difference to the clicked tissue in -1…1, and connectedness to the hint in
-        0…1. Both 0 for a sample without hint.
+        float32 (B, EVIDENCE_CHANNELS, k, j, i): difference to the clicked tissue in -1…1, and connectedness
+        to the hint in 0…1. Both 0 for a sample without hint.
     """
     seen = F.avg_pool3d(image.float(), COARSE_KJI)
     hinted = F.max_pool3d((newest != 0).float(), COARSE_KJI)

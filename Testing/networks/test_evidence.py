@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from HiDiffRefineLib.inference import evidence
-from HiDiffRefineLib.inference.evidence import hint_evidence, least_tolerance
+from HiDiffRefineLib.networks import evidence
+from HiDiffRefineLib.networks.evidence import hint_evidence, least_tolerance
 
 
 def least_tolerance_by_search(unlike: np.ndarray, hinted: np.ndarray) -> np.ndarray:
