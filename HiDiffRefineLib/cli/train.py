@@ -4,6 +4,9 @@ from pathlib import Path
 
 from HiDiffRefineLib.errors import ConfigError
 
+# Whose weights a task trains, where its name is not the network's.
+NETWORK_OF = {"edits": "refiner", "plain_edits": "plain_refiner"}
+
 
 def add_to(commands) -> None:
     """Adds this command to the parser."""
@@ -38,7 +41,8 @@ def run(options) -> None:
         weights = Path(config.output) / "weights.safetensors"
         if not weights.is_file():
             raise ConfigError(f"There are no weights {weights}.", "Train first.")
-        write_weights(load_bundle(config.bundle).folder, config.task, load_file(weights))
+        key = NETWORK_OF.get(config.task, config.task)
+        write_weights(load_bundle(config.bundle).folder, key, load_file(weights))
         return
     train(config)
 

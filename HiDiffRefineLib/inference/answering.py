@@ -52,8 +52,10 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Ex
     # Memory that is never written is never claimed: these cost what the boxes cost, not the volume.
     mask, protected = np.zeros(shape, bool), np.zeros(shape, bool)
     for view in request.views:
-        mask[view.box], protected[view.box] = view.mask, view.protected
+        mask[view.box] = view.mask
     for view in request.views:
+        # Its own alone: what another view may not reach, this one may.
+        protected[view.box] = view.protected
         segment = _segment(prepared, view, request)
         last, extents = yield from edit_steps(
             pipeline.edit_network,

@@ -117,7 +117,7 @@ def levels_on_image(
     allowed = np.where(old[part], inside, outside)
     allowed[allowed == 0] = NEVER  # beyond the region
     chance = _chance(smooth, old[part])
-    less, more = (np.searchsorted(-asked, -chance, side="right") for asked in (levels.less, levels.more))
+    less, more = (np.searchsorted(-asked, -chance, side="left") for asked in (levels.less, levels.more))
     met = np.where(answer[part], LEVELS[0] + less, ANSWER + 1 + more)
     return part, np.maximum(allowed, met).astype(np.uint8)
 

@@ -70,7 +70,9 @@ class SegmentWriter:
         """After more or less was taken of it: the step of the session that is now in its place."""
         if self._done and self._done[-1] is step:
             self._done[-1] = to
-        self._undone.clear()
+            self._undone.clear()
+        else:
+            self.forget_states()
 
     def forget_states(self) -> None:
         """After a change that the logic's history knows nothing of, which it would take back too."""

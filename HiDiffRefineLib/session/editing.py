@@ -78,7 +78,10 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
         )
     patch_kji = engine.refiner_bundle.patch_size_kji
     working_kji = working_spacing_kji(engine.bundle, state.grid, patch_kji, layer.label)
-    close_kji = close_spacing_kji(bounds_ras, voxel_kji(state.grid), patch_kji)
+    # As near as its edits look: a segmentor's label is an organ, however small.
+    close_kji = np.inf
+    if layer.label is None:
+        close_kji = close_spacing_kji(bounds_ras, voxel_kji(state.grid), patch_kji)
     region = region_grid(bounds_ras, working_kji, patch_kji, close_kji)
     view = _view(Look(region), state, name)
     return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)

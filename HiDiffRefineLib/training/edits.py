@@ -22,8 +22,6 @@ from HiDiffRefineLib.training.session_loop import fit_sessions
 
 # Label maps of heads are packed at 1 mm along R, A, S.
 MAP_TO_RAS = np.eye(4)
-# Seeds of the cards lie this far apart.
-SEED_STRIDE = 1009
 
 
 def train_edits(config: TrainConfig) -> None:
@@ -36,10 +34,9 @@ def train_edits(config: TrainConfig) -> None:
     network = EditRefiner(**config.network)
     if config.warm_start:
         load_half(network, config.warm_start)
-    seed = config.seed + SEED_STRIDE * fabric.global_rank
     sets = training_sets(config, fabric.device)
     weights = [config.set_weights.get(Path(archive).name, 1.0) for archive in (*config.cases, *config.maps)]
-    samples = EditSamples(sets, weights, bundle.patch_size_kji, fabric.device, seed)
+    samples = EditSamples(sets, weights, bundle.patch_size_kji, fabric.device, config.seed)
     chain = BernoulliChain(bundle.settings["chain"]["T"], bundle.settings["chain"]["schedule"])
     fit_sessions(
         fabric,

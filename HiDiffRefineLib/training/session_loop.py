@@ -107,7 +107,7 @@ def fit_sessions(
     there, every minute.
 
     Args:
-        samples: drawn with a seed of its own on each card.
+        samples: seeded anew by card, seed and steps made.
         chain: None for the plain refiner.
         batch: samples a card.
         floor: share of the peak learning rate that is left at the end.
@@ -130,6 +130,10 @@ def fit_sessions(
         for part, saved in zip(parts, found["optimizers"], strict=True):
             part.load_state_dict(saved)
         state = {name: found[name] for name in state}
+    # A run that goes on draws other samples than the one before.
+    fresh = np.random.SeedSequence((seed, fabric.global_rank, state["steps"]))
+    samples.rng = np.random.default_rng(fresh)
+    torch.manual_seed(int(fresh.generate_state(1)[0]))
     bare = network
     wrapped, *parts = fabric.setup(network, *parts)
     for method in ("encode", "denoise"):

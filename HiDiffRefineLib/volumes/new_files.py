@@ -38,12 +38,36 @@ def new_files(*paths: Path | None) -> Iterator[list[Path | None]]:
             for path, new in places.items():
                 _keep_permissions(_target(path), new)
                 _sync(new)
-            for path, new in places.items():
-                os.replace(new, _target(path))
+            _rename_all([(new, _target(path)) for path, new in places.items()])
     except BrokenPipeError:  # of the standard output: no file's fault
         raise
     except OSError as error:
         raise not_written(paths, error) from error
+
+
+def _rename_all(pairs: list[tuple[Path, Path]]) -> None:
+    """All files into place, or none: where a later one is refused, as one that another program has open on
+    Windows, the old ones come back."""
+    done: list[tuple[Path, Path | None]] = []
+    try:
+        for new, target in pairs:
+            aside = None
+            if len(pairs) > 1 and target.exists():
+                (new.parent / ".aside").mkdir()
+                aside = new.parent / ".aside" / target.name
+                try:
+                    os.link(target, aside)
+                except OSError:  # a file system without links
+                    shutil.copy2(target, aside)
+            os.replace(new, target)
+            done.append((target, aside))
+    except OSError:
+        for target, aside in done:
+            if aside is None:
+                target.unlink()
+            else:
+                os.replace(aside, target)
+        raise
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -69,6 +93,10 @@ def check_writable(path: Path) -> None:
         pass
     except OSError as error:  # a name too long, links in a circle
         raise not_written((path,), error) from error
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device
+        if not os.access(path, os.W_OK):
+            raise _refused(path, "you may not write to it", "Choose another name.")
+        return
     if path.is_dir():
         raise _refused(path, "it is a folder", "Choose another name.")
     target = _target(path)

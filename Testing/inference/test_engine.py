@@ -1,5 +1,7 @@
 """The engine in this process: where a device is full, the processor does it, and says so."""
 
+import dataclasses
+
 import monai.inferers
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference import memory, segmentor
 from HiDiffRefineLib.inference.engine import LocalEngine
 from HiDiffRefineLib.inference.memory import GPU_FULL
-from HiDiffRefineLib.inference.messages import EditRequest, SegmentationRequest, View, WarmUpRequest
+from HiDiffRefineLib.inference.messages import EditRequest, Preview, SegmentationRequest, View, WarmUpRequest
 from HiDiffRefineLib.inference.prepared import Prepared
 
 SHAPE = (20, 30, 30)
@@ -34,6 +36,18 @@ def edit(engine):
     mask[5:9, 5:9, 5:9] = True
     view = View(engine.grid, tuple(slice(0, n) for n in SHAPE), mask, ~mask & False, mask, ~mask & False)
     return EditRequest((view,), (Click(engine.grid.center_ras, True),), None, (), 3, 0)
+
+
+def test_a_region_keeps_its_own_reach_where_another_overlaps(engine, edit):
+    """Two clicks wait; what the newer one may not reach, the older one may."""
+    (view,) = edit.views
+    (click,) = edit.hints
+    alone = [preview.mask for preview in engine.run(edit) if isinstance(preview, Preview)]
+    other = dataclasses.replace(view, protected=~view.protected)
+    both = dataclasses.replace(edit, views=(view, other), hints=(click, click), asked=2)
+    found = [preview.mask for preview in engine.run(both) if isinstance(preview, Preview)]
+    assert alone[-1].sum() > view.mask.sum()
+    assert np.array_equal(found[len(alone) - 1], alone[-1])
 
 
 FULL = [

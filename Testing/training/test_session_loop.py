@@ -39,13 +39,13 @@ class Balls:
         return Samples(image, prior, torch.zeros_like(truth), truth, torch.zeros(size, 3))
 
 
-def train(output, steps, network=None, lr=3e-3):
+def train(output, steps, network=None, lr=3e-3, samples=None):
     fabric = Fabric(accelerator="cpu", devices=1)
     torch.manual_seed(0)
     network = network or EditRefiner(**SMALL)
     settings = {"minutes": 10, "batch": 2, "lr": lr, "compiled": False, "log": lambda line: None}
     return network, fit_sessions(
-        fabric, network, Balls(), BernoulliChain(10, "cosine"), output, steps=steps, **settings
+        fabric, network, samples or Balls(), BernoulliChain(10, "cosine"), output, steps=steps, **settings
     )
 
 
@@ -65,6 +65,13 @@ def test_it_learns_and_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
     assert np.mean(losses[-2:]) < 0.7 * losses[0]
     activations = [entry["largest_activations"] for entry in both if "largest_activations" in entry]
     assert len(activations) == 2 and max(activations[-1].values()) < 500
+
+
+def test_a_run_that_goes_on_draws_other_samples(tmp_path):
+    first, second = Balls(), Balls()
+    for balls, steps in ((first, 3), (second, 3)):
+        train(tmp_path, steps, samples=balls)
+    assert first.rng.random() != second.rng.random()
 
 
 class Broken(EditRefiner):

@@ -190,3 +190,28 @@ def test_a_pipe_takes_what_is_written():
     assert os.read(ends[0], 99) == b"content"
     for end in ends:
         os.close(end)
+
+
+def test_all_files_of_a_command_appear_or_none(tmp_path, monkeypatch):
+    """The second is open in a program that lets nobody replace it, as on Windows."""
+    mask, table, fresh = (tmp_path / name for name in ("m.nii", "t.csv", "new.csv"))
+    mask.write_text("old mask")
+    table.write_text("old table")
+    replace = os.replace
+
+    def refused(new, target):
+        if Path(target) == table and Path(new).read_text() == "new":
+            raise PermissionError(errno.EACCES, "in use")
+        replace(new, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(FileError, match="could not be written"), new_files(fresh, mask, table) as news:
+        for new in news:
+            new.write_text("new")
+    assert mask.read_text() == "old mask" and table.read_text() == "old table"
+    assert sorted(tmp_path.iterdir()) == [mask, table]
+
+
+def test_a_device_may_be_written_whatever_its_folder():
+    write_whole(Path(os.devnull), b"gone")
+    check_writable(Path(os.devnull))
