@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from HiDiffRefineLib.cli.progress import progress_bar
+from HiDiffRefineLib.cli.report import warn
 from HiDiffRefineLib.inference.checks import MODES
 
 
@@ -45,7 +46,7 @@ def _calibrate_dssm(options) -> None:
     bundle = load_bundle(options.bundle)
     pipeline = Pipeline(bundle, choose_device(options.device), "dssm")
     with progress_bar() as progress:
-        found = calibrate_dssm(pipeline, options.data, options.cases, progress)
+        found = calibrate_dssm(pipeline, options.data, options.cases, progress, warn)
     found["temperature"] = round(found["temperature"], 3)
     update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), **found})
     print(f"temperature {found['temperature']}")
@@ -60,7 +61,7 @@ def _calibrate_refiner(options) -> None:
 
     pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
     with progress_bar() as progress:
-        found = calibrate(pipeline, options.data, options.cases, progress)
+        found = calibrate(pipeline, options.data, options.cases, progress, warn)
     temperature = round(found["temperature"], 3)
     folder = pipeline.refiner_bundle.folder
     update_settings(folder, temperature=temperature)

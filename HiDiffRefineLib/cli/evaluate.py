@@ -132,37 +132,44 @@ def run(options) -> None:
     files = find_cases(options.data, options.cases, options.images)
     options.prior = options.prior or ("empty" if alone else "segmentor")
     check_prior(options.prior, files, pipeline)
-    if hints_only:
-        result = {"bundle": options.bundle, "cases": [title(Path(file)) for file in files]}
-    else:
-        with progress_bar() as progress:
-            result = evaluate(
-                pipeline, options.data, options.cases, options.steps, progress, told, options.resample
-            )
-        print(format_table(result))
-    if options.hints:
-        with progress_bar() as progress:
-            found = evaluate_hints(
-                pipeline,
-                options.data,
-                options.hints,
-                options.cases,
-                options.steps,
-                options.prior,
-                options.robot,
-                progress,
-                subject,
-                told,
-                options.resample,
-            )
-        left_out = result.get("left_out", {}) | found["left_out"]
-        done = [name for name in result["cases"] if name not in {title(Path(file)) for file in left_out}]
-        result |= found | {"left_out": left_out, "cases": done}
-        print(format_hint_table(result["hints"]))
-    if options.hints and options.robot == "click":  # no robot's way to click has a part in these
-        with progress_bar() as progress:
-            result |= evaluate_small(pipeline, options.data, options.cases, options.steps, progress, subject)
-        print(format_small(result))
+    result = {"bundle": options.bundle, "cases": [title(Path(file)) for file in files], "left_out": {}}
+    try:
+        if not hints_only:
+            with progress_bar() as progress:
+                result = evaluate(
+                    pipeline, options.data, options.cases, options.steps, progress, told, options.resample
+                )
+            print(format_table(result))
+        if options.hints and not result.get("stopped"):
+            with progress_bar() as progress:
+                found = evaluate_hints(
+                    pipeline,
+                    options.data,
+                    options.hints,
+                    options.cases,
+                    options.steps,
+                    options.prior,
+                    options.robot,
+                    progress,
+                    subject,
+                    told,
+                    options.resample,
+                )
+            left_out = result["left_out"] | found["left_out"]
+            done = [name for name in result["cases"] if name not in {title(Path(file)) for file in left_out}]
+            result |= found | {"left_out": left_out, "cases": done}
+            print(format_hint_table(result["hints"]))
+        # No robot's way to click has a part in these.
+        if options.hints and options.robot == "click" and not result.get("stopped"):
+            with progress_bar() as progress:
+                result |= evaluate_small(
+                    pipeline, options.data, options.cases, options.steps, progress, subject
+                )
+            print(format_small(result))
+    except KeyboardInterrupt:
+        if not result.keys() & {"rows", "hints"}:
+            raise
+        result["stopped"] = True  # the tables that are done are kept
     if options.json:
         write_json(options.json, result)
     _check_complete(result)
@@ -202,7 +209,9 @@ def _run_dssm(options) -> None:
 
 
 def _check_complete(result: dict) -> None:
-    """Refuses (VolumeError) figures that lack cases, when those of the others are written."""
+    """Refuses (VolumeError) figures that lack cases, when those of the others are written; ends a Ctrl+C."""
+    if result.get("stopped"):
+        raise KeyboardInterrupt
     if result["left_out"]:
         names = list(result["left_out"])
         cases = f"{len(names)} case{'s' if len(names) > 1 else ''}"

@@ -55,9 +55,8 @@ def print_volumes(table: Sequence[dict]) -> None:
     parts = [name for name in table[0] if name.startswith("ml ")]
     print("".join([f"{'ml':<28}", *(f"{name[3:]:>18}" for name in parts), f"{'in all':>18}"]))
     for row in table:
-        volumes = [volume_text(row[name]).removesuffix(" ml") for name in (*parts, "ml")]
-        if row["cut"]:
-            volumes[-1] = f"at least {volumes[-1]}"
+        told = [*(volume_text(row[name]) for name in parts), volume_text(row["ml"], row["cut"])]
+        volumes = [text.removesuffix(" ml") for text in told]
         print("".join([f"{row['segment']:<28}", *(f"{volume:>18}" for volume in volumes)]))
     if any(row["cut"] for row in table):
         print("At least: cut by the image's border.")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from HiDiffRefineLib.dicom.files import is_dicom
+from HiDiffRefineLib.dicom.files import dicom_files, is_dicom
 from HiDiffRefineLib.dicom.pixels import read_voxels
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import VolumeError
@@ -31,9 +31,26 @@ def read_image(path: str | os.PathLike, series: str | None = None) -> Volume:
     with named(path):
         if path.is_file() and not is_dicom(path):
             raise unknown()
+        _check_folder(path)
         found = read_series(path, series)
         if len(found.slices) < 2:
             raise VolumeError("The DICOM series has a single slice.", "Choose the series of a 3-D volume.")
         volume = Volume(read_voxels(found), found.ijk_to_ras, title(path), found.modality)
         check_intensities(volume.array)
     return volume
+
+
+def _check_folder(path: Path) -> None:
+    """Refuses (VolumeError) a folder of NIfTI, NRRD or MHA files, which are images one by one."""
+    there = sorted(
+        name
+        for _, _, names in os.walk(path)
+        for name in names
+        if name.lower().endswith(EXTENSIONS) and not name.startswith("._")  # macOS's
+    )
+    if there and not dicom_files(path):
+        more = f" and {len(there) - 1} more" if there[1:] else ""
+        raise VolumeError(
+            f"This is a folder without DICOM images; it holds {there[0]}{more}.",
+            "Choose one of these files, not the folder.",
+        )

@@ -1,6 +1,7 @@
 """The temperature that makes the refiner's uncertainty honest, from cases with known labels."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.refiner import reverse_steps
 from HiDiffRefineLib.session.editing import SAMPLES
+from HiDiffRefineLib.volumes.volume import Volume
 
 # A label's voxels near the border are looked at up to this number: a liver must not outvote a gland.
 VOXELS = 20_000
@@ -27,12 +29,14 @@ def calibrate(
     folder: Path,
     names: Sequence[str] = (),
     progress: Callable[[float, str], None] = lambda share, what: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict:
     """The best temperature for the mean of the refiner's chains near the borders of all labels.
 
     Args:
         folder: holds images/ and labels/ with the same file names.
         names: only these cases (file names without extension).
+        notify: told of a GPU that is full.
 
     Returns:
         {"temperature", "ece_before", "ece_after"}: means over the labels of all cases.
@@ -47,15 +51,8 @@ def calibrate(
     for n, file in enumerate(files):
         progress(n / len(files), file)
         volume, truth = read_case(folder, file)
-        scan = pipeline.scan(volume)
-        prior = pipeline.prior(scan)
-        for label in pipeline.bundle.labels:
-            region = pipeline.region(scan, prior, label.value)
-            if region is None:
-                continue
-            network, chain = pipeline.network("refiner"), pipeline.chain
-            *_, mean = reverse_steps(network, chain, region, steps, seed=1, samples=SAMPLES)
-            shown = label_probability(prior, label.value, scan.grid, region, mean)
+        work = partial(refined_means, volume=volume, steps=steps)
+        for shown in pipeline.where_there_is_room(work, notify):
             found += near_border(shown, truth, volume.spacing_kji, rng)
     progress(1.0, "done")
     best = best_temperature(found)
@@ -64,6 +61,20 @@ def calibrate(
         "ece_before": float(np.mean([expected_calibration_error(p, y) for p, y in found])),
         "ece_after": float(np.mean([expected_calibration_error(tempered(p, best), y) for p, y in found])),
     }
+
+
+def refined_means(pipeline: Pipeline, volume: Volume, steps: int) -> list[LabelProbability]:
+    """The mean of `SAMPLES` chains for each label that the prior has, untempered, on the volume's grid."""
+    scan, found = pipeline.scan(volume), []
+    prior = pipeline.prior(scan)
+    for label in pipeline.bundle.labels:
+        region = pipeline.region(scan, prior, label.value)
+        if region is None:
+            continue
+        network, chain = pipeline.network("refiner"), pipeline.chain
+        *_, mean = reverse_steps(network, chain, region, steps, seed=1, samples=SAMPLES)
+        found.append(label_probability(prior, label.value, scan.grid, region, mean))
+    return found
 
 
 def near_border(

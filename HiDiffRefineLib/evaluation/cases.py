@@ -118,6 +118,8 @@ class Cases:
         folder, names, images: see `find_cases`.
         resample: see `read_labels_on`.
         notify: told of each case that is left out, and of labels that a case lacks.
+        left_out: file name → why.
+        stopped: whether Ctrl+C has ended the work.
 
     Raises:
         VolumeError: as `find_cases`.
@@ -129,6 +131,7 @@ class Cases:
     resample: bool = False
     notify: Callable[[str], None] = lambda text: None
     left_out: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
 
     def __post_init__(self):
         self.files = find_cases(self.folder, self.names, self.images)
@@ -151,13 +154,33 @@ class Cases:
     def each(self, work: Callable) -> list[tuple[str, object]]:
         """What some work gives for each case that it is done for, with the case's file name.
 
+        Ctrl+C leaves out the rest, once there is something to keep: a case may take minutes.
+
         Args:
             work: (number, file name, volume, labels (k, j, i)) → anything.
 
         Raises:
             VolumeError: it was done for none.
+            KeyboardInterrupt: before it was done for one.
         """
-        return list(self._all(work))
+        done = []
+        try:
+            for found in self._all(work):
+                done.append(found)  # noqa: PERF402 (an interrupted list() keeps nothing)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            finished = {file for file, _ in done} | set(self.left_out)
+            rest = [file for file in self.files if file not in finished]
+            self.left_out |= dict.fromkeys(rest, "Stopped.")
+            self.stopped = True
+            self.notify(f"Stopped: the figures are of {len(done)} of {len(self.files)} cases.")
+        return done
+
+    @property
+    def lacking(self) -> dict:
+        """For the figures: {"left_out"}, and {"stopped": True} where Ctrl+C has ended the work."""
+        return {"left_out": self.left_out} | ({"stopped": True} if self.stopped else {})
 
     def _all(self, work: Callable) -> Iterator[tuple[str, object]]:
         done = 0

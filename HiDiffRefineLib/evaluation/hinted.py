@@ -55,8 +55,8 @@ def evaluate_hints(
         robot: one of `ROBOTS`. With scribbles there is no row "ball", which is painted at clicks.
 
     Returns:
-        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, "steps" and "device",
-        "left_out": as `evaluate`}.
+        {"hints": the JSON of `build_hints`, "hints_setup": what `setup` gives, "steps" and "device"}
+        and `Cases.lacking`.
 
     Raises:
         as `evaluate`, and VolumeError where no case has a label to judge.
@@ -71,14 +71,17 @@ def evaluate_hints(
 
     def corrected(n: int, file: str, volume: Volume, labels: np.ndarray) -> list[tuple[str, list]]:
         truth = subject.of(labels)
-        start = starter(pipeline, volume, prior, file, truth, subject, resample)
-        values, found = judged(pipeline, truth), []
+        return pipeline.where_there_is_room(lambda one: played(one, n, file, volume, truth), notify)
+
+    def played(one: Pipeline, n: int, file: str, volume: Volume, truth: np.ndarray) -> list[tuple[str, list]]:
+        start = starter(one, volume, prior, file, truth, subject, resample)
+        values, found = judged(one, truth), []
         for m, value in enumerate(values):
             share = (n + m / len(values)) / len(cases.files)
             progress(share, f"{file} {known.get(value, f'label {value}')}")
             segment, mask = start(value)
             wanted = truth == value
-            for row, refine in _ways(pipeline, segment, wanted, steps, robot, (n, value)).items():
+            for row, refine in _ways(one, segment, wanted, steps, robot, (n, value)).items():
                 place = placer(robot, (n, value))
                 found.append((row, play(refine, mask, wanted, volume.spacing_kji, count, place)))
         return found
@@ -92,7 +95,7 @@ def evaluate_hints(
         raise VolumeError(f"{folder} has no case with a label to correct.", "Check the files in its labels/.")
     measured = setup(folder, prior, robot, count, curves) | {"data": subject.title(folder.resolve().name)}
     measured |= {"steps": steps, "device": str(pipeline.device)}
-    return {"hints": build_hints(curves), "hints_setup": measured, "left_out": cases.left_out}
+    return {"hints": build_hints(curves), "hints_setup": measured} | cases.lacking
 
 
 def setup(folder: Path, prior: str, robot: str, count: int, curves: dict[str, list]) -> dict:

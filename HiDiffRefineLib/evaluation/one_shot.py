@@ -16,7 +16,7 @@ from HiDiffRefineLib.evaluation.metrics import auroc
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.evaluation.unlike import SPOILT, foreign_scans, spoilt
 from HiDiffRefineLib.geometry.grids import Grid
-from HiDiffRefineLib.inference.compose import compose, label_probability, whole_probability
+from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability, whole_probability
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.one_shot import Variant, profile_of
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
@@ -62,8 +62,8 @@ def evaluate_dssm(
         notify, resample: see `Cases`.
 
     Returns:
-        the JSON of `build_result`; if the bundle's DSSM is calibrated, "ood_auroc" too, over all kinds of
-        unlike images together, and "ood_auroc_by_kind".
+        the JSON of `build_result` and `Cases.lacking`; if the bundle's DSSM is calibrated, "ood_auroc"
+        too, over all kinds of unlike images together, and "ood_auroc_by_kind".
 
     Raises:
         VolumeError: no such folder or cases, or a case that can't be read.
@@ -76,22 +76,33 @@ def evaluate_dssm(
 
     def measured(n: int, file: str, volume: Volume, truth: np.ndarray) -> tuple[dict, np.ndarray, dict, Grid]:
         progress(n / len(cases.files), file)
-        scan = pipeline.scan(volume)
-        found, own = case_figures(pipeline, scan, truth, ablations)
-        return found, own, spoilt_profiles(pipeline, scan, seed=n) if reference else {}, scan.grid
+        return pipeline.where_there_is_room(lambda one: looked_at(one, n, volume, truth), notify)
+
+    def looked_at(one: Pipeline, n: int, volume: Volume, truth: np.ndarray) -> tuple:
+        scan = one.scan(volume)
+        found, own = case_figures(one, scan, truth, ablations)
+        return found, own, spoilt_profiles(one, scan, seed=n) if reference else {}, scan.grid
+
+    def foreign_profiles(one: Pipeline, other: Path) -> list[np.ndarray]:
+        return [profile_of(one.one_shot(scan)) for scan in foreign_scans(other, shown, one.device, FOREIGN)]
 
     done = [found for _, found in cases.each(measured)]
+    shown = done[-1][3]
     rows = {row: [figures[row] for figures, *_ in done] for row in done[0][0]}
     known = [own for _, own, _, _ in done]
     others = {kind: [spoilt[kind] for _, _, spoilt, _ in done] for kind in done[0][2]}
-    if reference:
-        for other in unlike:
-            scans = foreign_scans(other, done[-1][3], pipeline.device, FOREIGN)
-            others[other.name] = [profile_of(pipeline.one_shot(one)) for one in scans]
+    try:
+        for other in unlike if reference and not cases.stopped else ():
+            room = pipeline.where_there_is_room
+            others[other.name] = room(lambda one, other=other: foreign_profiles(one, other), notify)
+    except KeyboardInterrupt:  # the rows are kept
+        cases.stopped = True
     progress(1.0, "done")
     names = [title(Path(file)) for file in cases.files if file not in cases.left_out]
-    result = build_result(pipeline.bundle.name, names, rows) | {"left_out": cases.left_out}
-    return result | (ood_figures(known, others, reference) if reference else {})
+    result = build_result(pipeline.bundle.name, names, rows) | cases.lacking
+    # Without some of the kinds they would not say what they seem to say.
+    whole = reference and not cases.stopped
+    return result | (ood_figures(known, others, reference) if whole else {})
 
 
 def case_figures(
@@ -134,12 +145,14 @@ def calibrate_dssm(
     folder: Path,
     names: Sequence[str] = (),
     progress: Callable[[float, str], None] = lambda share, what: None,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict:
     """How sure the answer may be of itself, and what images that the model knows look like to it.
 
     Args:
         folder: holds images/ and labels/ with the same file names.
         names: only these cases (file names without extension), unseen by the weights.
+        notify: told of a GPU that is full.
 
     Returns:
         {"temperature", "typical"}: the temperature of least negative log-likelihood near the labels' borders,
@@ -153,17 +166,22 @@ def calibrate_dssm(
     profiles: list[np.ndarray] = []
     near: list[tuple[np.ndarray, np.ndarray]] = []
     rng = np.random.default_rng(0)
+
+    def looked_at(one: Pipeline, n: int, volume: Volume) -> tuple[list[np.ndarray], list[LabelProbability]]:
+        scan = one.scan(volume)
+        prior = one.one_shot(scan, replace(one.dssm_variant, temperature=1.0)).prior
+        known = known_profiles(one, scan, seed=n)
+        shown = [label_probability(prior, label.value, scan.grid) for label in one.bundle.labels]
+        return known, [found for found in shown if found is not None]
+
     for n, file in enumerate(files):
         progress(n / len(files), file)
         volume, truth = read_case(folder, file)
-        scan = pipeline.scan(volume)
-        profiles += known_profiles(pipeline, scan, seed=n)
-        untempered = replace(pipeline.dssm_variant, temperature=1.0)
-        prior = pipeline.one_shot(scan, untempered).prior
-        for label in pipeline.bundle.labels:
-            shown = label_probability(prior, label.value, scan.grid)
-            if shown is not None:
-                near += near_border(shown, truth, volume.spacing_kji, rng)
+        work = partial(looked_at, n=n, volume=volume)
+        known, shown = pipeline.where_there_is_room(work, notify)
+        profiles += known
+        for found in shown:
+            near += near_border(found, truth, volume.spacing_kji, rng)
     progress(1.0, "done")
     return {"temperature": best_temperature(near), "typical": reference_of(profiles)}
 

@@ -38,7 +38,7 @@ def evaluate(
         resample: see `read_labels_on`.
 
     Returns:
-        the JSON of `build_result`, and "left_out": file name → why.
+        the JSON of `build_result` and `Cases.lacking`.
 
     Raises:
         VolumeError: no such folder or cases, or none that can be used.
@@ -68,7 +68,7 @@ def evaluate(
     progress(1.0, "done")
     rows = {row: [figures[row] for _, figures in done] for row in done[0][1]}
     result = build_result(pipeline.bundle.name, [title(Path(file)) for file, _ in done], rows)
-    return result | {"left_out": cases.left_out}
+    return result | cases.lacking
 
 
 def answers(pipeline: Pipeline, scan: Scan, steps: int) -> dict[str, tuple[list, list, float]]:

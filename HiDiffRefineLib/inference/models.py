@@ -1,5 +1,7 @@
 """Networks of a bundle, ready to run on a device."""
 
+from copy import deepcopy
+
 import torch
 from torch import nn
 
@@ -32,6 +34,16 @@ def load_network(bundle: Bundle, key: str, device: torch.device) -> nn.Module:
     network = build_network(*bundle.network(key))
     load_into(network, load_weights(bundle, key), bundle)
     return network.to(device, memory_format=torch.channels_last_3d).eval()
+
+
+def copied(network: nn.Module, device: torch.device) -> nn.Module:
+    """A network's copy on another device; takes no memory of the one that it lies on, which may be full."""
+    tensors = {
+        id(one): nn.Parameter(one.detach().to(device, copy=True), one.requires_grad)
+        for one in network.parameters()
+    }
+    tensors |= {id(one): one.to(device, copy=True) for one in network.buffers()}
+    return deepcopy(network, tensors)
 
 
 def autocast(device: torch.device, cache: bool = True) -> torch.autocast:

@@ -1,7 +1,7 @@
 """The main job: a volume goes in, a prior mask and its refinement come out."""
 
 from collections.abc import Callable, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,7 @@ from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.memory import GPU_FULL
-from HiDiffRefineLib.inference.models import load_network
+from HiDiffRefineLib.inference.models import copied, load_network
 from HiDiffRefineLib.inference.one_shot import OneShot, Variant, run_dssm, unlike
 from HiDiffRefineLib.inference.one_shot_hints import LabelHints, obeying
 from HiDiffRefineLib.inference.refiner import Region, reverse_steps, segment_region
@@ -63,6 +63,7 @@ class Pipeline:
     device: torch.device
     mode: str = "segmentor"
     _networks: dict = field(default_factory=dict, repr=False)
+    _read: dict = field(default_factory=dict, repr=False)
     _graphs: RefinerGraphs | None = field(default=None, repr=False)
 
     def open(self, volume: Volume) -> "LocalEngine":
@@ -88,11 +89,18 @@ class Pipeline:
         return self.refiner_bundle.settings.get("temperature", 1.0)
 
     def network(self, key: str) -> torch.nn.Module:
-        """The network "segmentor", "dssm", "refiner" or "plain_refiner"."""
+        """The network "segmentor", "dssm", "refiner" or "plain_refiner", on the device."""
         if key not in self._networks:
-            bundle = self.bundle if key in MODES else self.refiner_bundle
-            self._networks[key] = load_network(bundle, key, self.device)
+            self._read_network(key)
+            self._networks[key] = self._read[key].to(self.device)
+            del self._read[key]
         return self._networks[key]
+
+    def _read_network(self, key: str) -> None:
+        """Has a network at hand, on the processor until it is used: a full GPU is no reason to refuse."""
+        if key not in self._networks and key not in self._read:
+            bundle = self.bundle if key in MODES else self.refiner_bundle
+            self._read[key] = load_network(bundle, key, torch.device("cpu"))
 
     @property
     def edit_network(self) -> torch.nn.Module | RefinerGraphs:
@@ -105,7 +113,7 @@ class Pipeline:
         return self._graphs
 
     def check(self, steps: int | None, needed: Sequence[str]) -> int:
-        """Refuses what can't run, before long work, and loads the networks that will.
+        """Refuses what can't run, before long work, and reads the networks that will.
 
         Args:
             steps: reverse steps wanted; None for the refiner's default.
@@ -122,14 +130,15 @@ class Pipeline:
             check_segmentor(self.bundle, mode)
         steps = checked_steps(self.refiner_bundle, steps) if "refiner" in needed else 0
         for key in needed:
-            self.network(key)
+            self._read_network(key)
         return steps
 
     def on(self, device: torch.device) -> "Pipeline":
         """The same on another device. Networks at hand are copied, not read again."""
         other = copy(self)
         other.device, other._graphs = device, None
-        other._networks = {key: deepcopy(network).to(device) for key, network in self._networks.items()}
+        other._networks = {}
+        other._read = {key: copied(network, device) for key, network in (self._networks | self._read).items()}
         return other
 
     def where_there_is_room(

@@ -3,7 +3,7 @@
 from torch import nn
 
 from HiDiffRefineLib.dssm.network import DSSM
-from HiDiffRefineLib.errors import BundleError
+from HiDiffRefineLib.errors import BundleError, HiDiffRefineError, is_memory_full
 from HiDiffRefineLib.networks.edit_refiner import EditRefiner
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.networks.segmentor import residual_unet
@@ -31,5 +31,11 @@ def build_network(name: str, arguments: dict) -> nn.Module:
     try:
         # Whatever the host program has made torch's default.
         return NETWORKS[name](**arguments).float()
-    except (TypeError, ValueError) as error:
-        raise BundleError(f"Network '{name}' can't be built: {error}.", "Check network.arguments.") from error
+    # Constructors fail over odd arguments in as many ways as there are layers: assertions, indices, overflow.
+    except Exception as error:
+        if isinstance(error, HiDiffRefineError) or is_memory_full(error):
+            raise
+        fault = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        raise BundleError(
+            f"Network '{name}' can't be built: {fault}.", "Check its arguments in the bundle's metadata.json."
+        ) from error

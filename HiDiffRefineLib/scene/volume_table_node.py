@@ -8,11 +8,12 @@ import vtk
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.scene.segmentation_nodes import mask_slabs, segment_ids, segment_name
 from HiDiffRefineLib.scene.volume_nodes import volume_of
-from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel
+from HiDiffRefineLib.volumes.volume_table import cut_values, millilitres_per_voxel, volume_text
 
 # By which a segmentation refers to its table, in saved scenes too.
 ROLE = "HiDiffRefine.volumes"
 COLUMNS = {"segment": vtk.vtkStringArray, "voxels": vtk.vtkIntArray, "ml": vtk.vtkDoubleArray}
+COLUMNS |= {"volume": vtk.vtkStringArray, "cut": vtk.vtkStringArray}  # as a user reads it
 
 
 def measured(segmentation_node, volume_node) -> Generator[None, None, object]:
@@ -29,11 +30,13 @@ def measured(segmentation_node, volume_node) -> Generator[None, None, object]:
     volume = volume_of(volume_node)
     size, rows = millilitres_per_voxel(volume.ijk_to_ras), []
     for segment_id in segment_ids(segmentation_node):
-        voxels = 0
-        for _, mask in mask_slabs(segmentation_node, segment_id, volume):
+        voxels, cut = 0, False
+        for box, mask in mask_slabs(segmentation_node, segment_id, volume):
             voxels += np.count_nonzero(mask)
+            cut = cut or bool(cut_values(mask, box, volume.array.shape))
             yield
-        rows.append((segment_name(segmentation_node, segment_id), voxels, voxels * size))
+        name, ml = segment_name(segmentation_node, segment_id), voxels * size
+        rows.append((name, voxels, ml, volume_text(ml, cut), "yes" if cut else ""))
     if not rows:
         raise VolumeError("There is no segment to measure yet.", "Make one first, steps 2 and 3.")
     table = vtk.vtkTable()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from HiDiffRefineLib.geometry.boxes import Box, whole_box
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.new_files import write_whole
 
@@ -19,17 +20,28 @@ def millilitres_per_voxel(ijk_to_ras: np.ndarray) -> float:
     return abs(float(np.linalg.det(ijk_to_ras[:3, :3]))) / 1000
 
 
-def volume_text(millilitres: float) -> str:
-    """A volume as a user reads it: "12.3 ml"; below 50 mm³, where that would be 0.0, "8.25 mm³"."""
-    if 0 < millilitres < SMALL_ML:
-        return f"{1000 * millilitres:.3g} mm³"
-    return f"{millilitres:.1f} ml"
+def volume_text(millilitres: float, cut: bool = False) -> str:
+    """A volume as a user reads it: "12.3 ml"; below 50 mm³, where that would be 0.0, "8.25 mm³".
+
+    Of a segment that is cut by the image's border "at least 12.3 ml".
+    """
+    small = 0 < millilitres < SMALL_ML
+    text = f"{1000 * millilitres:.3g} mm³" if small else f"{millilitres:.1f} ml"
+    return f"at least {text}" if cut else text
 
 
-def cut_values(labelmap: np.ndarray) -> set[int]:
-    """The labels of a labelmap (k, j, i) that touch its border: what was imaged of them is not all."""
-    faces = (labelmap.take(end, axis) for axis in range(3) for end in (0, -1))
-    return set(np.unique(np.concatenate([np.unique(face) for face in faces])).tolist()) - {0}
+def cut_values(labelmap: np.ndarray, box: Box | None = None, shape: Sequence[int] | None = None) -> set[int]:
+    """The labels of a labelmap (k, j, i) that touch its border: what was imaged of them is not all.
+
+    Args:
+        box, shape: where in an image of that shape (k, j, i) the labelmap lies, if it is a part of one.
+    """
+    found = set()
+    sides = zip(box or whole_box(labelmap.shape), shape or labelmap.shape, strict=True)
+    for axis, (part, size) in enumerate(sides):
+        ends = [0] * (part.start == 0) + [-1] * (part.stop == size)
+        found |= {value for end in ends for value in np.unique(labelmap.take(end, axis)).tolist()}
+    return found - {0}
 
 
 def volume_table(

@@ -1,5 +1,6 @@
 """evaluate --hints: every start, every way to give hints, with and without a segmentor."""
 
+import importlib
 import json
 
 import numpy as np
@@ -179,3 +180,59 @@ def test_a_bad_case_leaves_the_figures_of_the_others(measure, cases, small_model
     assert "Warning: one.nii.gz is left out." in told.err
     assert "The figures lack 1 case: one.nii.gz." in told.err
     assert load_bundle("refiner").settings["hints"] == []
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """(name in `HiDiffRefineLib.evaluation`, call) → Ctrl+C comes with that call of it."""
+
+    def during(name, call):
+        place = f"HiDiffRefineLib.evaluation.{name}"
+        module, _, function = place.rpartition(".")
+        plain, calls = getattr(importlib.import_module(module), function), []
+
+        def called(*arguments, **named):
+            calls.append(1)
+            if len(calls) == call:
+                raise KeyboardInterrupt
+            return plain(*arguments, **named)
+
+        monkeypatch.setattr(place, called)
+
+    return during
+
+
+@pytest.mark.parametrize(
+    ("place", "call", "cases_done", "tables"),
+    [
+        ("run.answers", 2, ["one"], {"rows"}),
+        ("hinted.starter", 1, ["one", "two"], {"rows"}),
+        ("hinted.starter", 2, ["one"], {"rows", "hints"}),
+        ("small.size_figures", 1, ["one", "two"], {"rows", "hints"}),
+    ],
+)
+def test_ctrl_c_keeps_what_is_done(measure, interrupt, small_models, capsys, place, call, cases_done, tables):
+    interrupt(place, call)
+    more = [
+        "--bundle",
+        "hippocampus-mr",
+        "--hints",
+        1,
+        "--record",
+        small_models / "refiner",
+        "--split",
+        "none",
+    ]
+    status, result = measure(*more)
+    told = capsys.readouterr()
+    assert status == 130 and told.err.endswith("Stopped.\n") and "Dice" in told.out
+    assert result["stopped"] and result["cases"] == cases_done
+    assert result.keys() & {"rows", "hints", "small_lesions"} == tables
+    assert ("Stopped: the figures are of 1 of 2 cases." in told.err) == (cases_done == ["one"])
+    assert list(result["left_out"]) == ["two.nii.gz"][: 2 - len(cases_done)]
+    assert load_bundle("refiner").settings["hints"] == []
+
+
+def test_ctrl_c_before_anything_is_done_writes_nothing(measure, interrupt):
+    interrupt("run.answers", 1)
+    assert measure("--bundle", "hippocampus-mr") == (130, None)

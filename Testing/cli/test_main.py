@@ -220,7 +220,8 @@ def test_evaluate_writes_the_promised_json(small_models, image, tmp_path, capsys
         assert {"dice", "hd95_mm", "ece", "error_auroc", "seconds_per_case"} <= set(row)
         assert set(row["dice"]["per_label"]) == {"anterior hippocampus", "posterior hippocampus"}
         assert row["missing_organs"] == 2  # no case has a posterior part
-    assert set(result["hints"]) == {"refiner_1_step", "refiner", "plain_refiner", "ball"}
+    rows = {"refiner_1_step", "refiner", "plain_refiner", "ball", "more_less", "more_less_clumsy"}
+    assert set(result["hints"]) == rows
     for row in result["hints"].values():
         assert row["dice"]["0"] == 0 and row["dice"]["2"] > 0
         assert row["satisfaction"] == 1 and row["collateral_voxels"] == 0

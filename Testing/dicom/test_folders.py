@@ -129,3 +129,19 @@ def test_a_folder_with_series_and_segmentation_serves_as_either(tmp_path, capsys
     command[1] = str(folder / "second.dcm")
     command[3] = str(folder / "IM97")
     assert main(command) == 0
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "A.NII", "a.nrrd", "a.mha"])
+def test_a_folder_of_other_image_files(tmp_path, name):
+    (tmp_path / "below").mkdir()
+    for file in (tmp_path / name, tmp_path / "notes.txt"):
+        file.write_bytes(b"\xff" * 200)
+    words = rf"{tmp_path.name}: This is a folder without DICOM images; it holds {name}\."
+    assert_refused(tmp_path, words)
+    for other in ("z.nii", "._a.nii"):
+        (tmp_path / "below" / other).touch()
+    with pytest.raises(VolumeError, match=f"it holds {name} and 1 more") as caught:
+        read_image(tmp_path)
+    assert caught.value.remedy == "Choose one of these files, not the folder."
+    write_series(tmp_path / "below")  # beside DICOM they say nothing
+    np.testing.assert_array_equal(read_image(tmp_path).array, STORED - 1024)

@@ -43,6 +43,8 @@ def test_unknown_name_is_refused_with_the_known_ones():
         ("bernoulli_refiner", {"width": 3}),
         ("bernoulli_refiner", {"channels": [8, 16, 16]}),
         ("bernoulli_refiner", {"blocks": [1]}),
+        ("bernoulli_refiner", {"channels": [-8] * 4}),
+        ("residual_unet", {"strides": [1, -2, 2]}),
     ],
 )
 def test_arguments_that_build_nothing_are_refused_by_name(name, change):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from HiDiffRefineLib.scene.hint_nodes import hint_nodes_of
+from HiDiffRefineLib.scene.volume_table_node import measured
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
     add_transform,
@@ -110,3 +111,19 @@ def check_hints_go_along_when_the_volume_is_moved_between_sessions(scene, folder
     np.testing.assert_allclose(
         points, [ras_of(session, (8, 25, 14)), ras_of(session, (8, 10, 10))], atol=1e-3
     )
+
+
+def check_the_table_of_volumes_tells_small_and_cut_segments(scene, folder):
+    session = open_session(scene)
+    for place in ((8, 10, 10, 2), (21, 10, 10)):
+        segment_id = session.node.GetSegmentation().AddEmptySegment("", "x")
+        paint(session.node, segment_id, cube(*place), session)
+    job = measured(session.node, scene.GetFirstNodeByName("head"))
+    while True:
+        try:
+            next(job)
+        except StopIteration as end:
+            table = end.value
+            break
+    told = [[table.GetCellText(row, column) for column in (3, 4)] for row in range(2)]
+    assert told == [["16 mm³", ""], ["at least 0.1 ml", "yes"]], told
