@@ -9,6 +9,7 @@ from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.messages import WarmUpRequest
 from HiDiffRefineLib.inference.models import autocast
 from HiDiffRefineLib.inference.pipeline import Pipeline
+from HiDiffRefineLib.networks import edit_refiner
 from HiDiffRefineLib.networks.refiner import CONDITION_CHANNELS
 
 SHAPE_KJI = (16, 32, 32)
@@ -72,7 +73,7 @@ def test_warming_up_records_what_edits_replay(make_pipeline, refiner, volume_of,
     for _ in range(2):
         list(engine.run(WarmUpRequest()))
     patch_kji = tuple(pipeline.refiner_bundle.patch_size_kji)
-    assert shapes == [(CONDITION_CHANNELS, *patch_kji), (1, *patch_kji)]
+    assert shapes == [(edit_refiner.CONDITION_CHANNELS, *patch_kji), (1, *patch_kji)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
