@@ -22,7 +22,7 @@ def uniform(
     value = low + (high - low) * torch.rand(len(like), 1, 1, 1, 1, device=like.device)
     if share >= 1:
         return value
-    return torch.where(torch.rand_like(value) < share, value, value.new_tensor(other))
+    return torch.where(torch.rand_like(value) < share, value, other)
 
 
 def smooth_noise(like: torch.Tensor, knots_kji, channels: int = 1) -> torch.Tensor:

@@ -123,7 +123,7 @@ class EditSamples:
         for volume, labels, region in places:
             box, to_ras = _around(volume.labels.shape, volume.ijk_to_ras, region)
             found = volume.labels[box]
-            target = torch.isin(found, torch.tensor(labels, dtype=torch.uint8, device=self.device))
+            target = (found == labels[0]) | (found == labels[-1])
             image = painted(found, self.rng) if volume.image is None else volume.image[(slice(None), *box)]
             shown.append(torch.cat([image, target[None].float(), ((found > 0) & ~target)[None].float()]))
             matrices.append(unit_matrix(found.shape, to_ras, region.ijk_to_ras))

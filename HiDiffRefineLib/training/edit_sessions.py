@@ -14,13 +14,15 @@ import torch.nn.functional as F
 
 from HiDiffRefineLib.bernoulli import BernoulliChain, clamp_prior, draw
 from HiDiffRefineLib.inference.hint_channels import CLICK_SIGMA_KJI, bump
+from HiDiffRefineLib.inference.models import autocast
 from HiDiffRefineLib.inference.refiner import condition
 from HiDiffRefineLib.training.edit_samples import Samples
 from HiDiffRefineLib.training.simulated_user import NEAR_SIGMA_KJI, SCRIBBLE_REACH, depth, stroke
-from HiDiffRefineLib.training.targets import flood
+from HiDiffRefineLib.training.targets import flood, voxel
 
 # Where clicks lie: deep in the error, anywhere in it, at its border, near its deepest place (even outside).
-PLACES, PLACE_SHARES = ("deep", "anywhere", "border", "near"), (0.65, 0.15, 0.08, 0.12)
+# Shares that lie anywhere, at the border, near; the others lie deep.
+ANYWHERE_SHARE, BORDER_SHARE, NEAR_SHARE = 0.15, 0.08, 0.12
 # How far from it "near" is, in voxels of the plane.
 NEAR = 3.0
 STROKE_SHARE = 0.25
@@ -67,14 +69,16 @@ def give_hint(hints: SessionHints, mask: torch.Tensor, truth: torch.Tensor, rng:
     error = (mask != truth).float()
     deep = depth(error)
     noise = torch.rand_like(error)
-    place = torch.from_numpy(rng.choice(len(PLACES), batch, p=PLACE_SHARES)).to(device).view(-1, 1, 1, 1, 1)
-    score = torch.where(place == 1, noise, torch.where(place == 2, noise * (deep == 1), deep + noise)) * error
+    place = torch.rand(batch, 1, 1, 1, 1, device=device)
+    anywhere, border = place < ANYWHERE_SHARE, place > 1 - BORDER_SHARE
+    beside = ((place >= ANYWHERE_SHARE) & (place < ANYWHERE_SHARE + NEAR_SHARE)).flatten()
+    score = torch.where(anywhere, noise, torch.where(border, noise * (deep == 1), deep + noise)) * error
     flat = score.flatten(1).argmax(1)
-    center = torch.stack(torch.unravel_index(flat, shape), 1).float()
+    center = voxel(flat, shape)
     side = (truth == truth.flatten(1).gather(1, flat[:, None]).view(-1, 1, 1, 1, 1)).float()
     around = bump(shape, center, (NEAR / 2, NEAR, NEAR))[:, None] > 0.6
     moved = (noise * side * around).flatten(1).argmax(1)
-    flat = torch.where(place.flatten() == 3, moved, flat)
+    flat = torch.where(beside, moved, flat)
     # A mask that is right, and now and then any other: a place inside it, or outside near its border.
     inside = truth if rng.random() < 0.5 else F.max_pool3d(truth, (3, 7, 7), 1, (1, 3, 3)) - truth
     idle_place = (torch.rand_like(error) * inside * (1 - error)).flatten(1)
@@ -82,7 +86,7 @@ def give_hint(hints: SessionHints, mask: torch.Tensor, truth: torch.Tensor, rng:
     idle = idle & (idle_place.amax(1) > 0)
     flat = torch.where(idle, idle_place.argmax(1), flat)
     given = idle | (error.flatten(1).amax(1) > 0)
-    center = torch.stack(torch.unravel_index(flat, shape), 1).float()
+    center = voxel(flat, shape)
     positive = truth.flatten(1).gather(1, flat[:, None])[:, 0] > 0.5
     here = torch.zeros_like(error).flatten(1).scatter_(1, flat[:, None], 1.0).view_as(error)
     stroked = rng.random() < STROKE_SHARE
@@ -153,7 +157,9 @@ def session_losses(
                 give_hint(hints, mask, truth, rng)
             told = hints.given.view(-1)
         held = hints.hold(prior)
-        features = network.encode(condition_of(samples, mask, hints))
+        seen = condition_of(samples, mask, hints)
+        with autocast(prior.device):
+            features = network.encode(seen)
         terms = []
         for logits in answers(network, chain, rng, held, hints, features):
             terms.append(answer_losses(logits, truth, mask, hints, told, n > 0))
@@ -166,7 +172,9 @@ def session_losses(
 def answers(network, chain, rng, held, hints, features) -> Iterator[torch.Tensor]:
     """Logits (B, 1, k, j, i) of the plain answer, or of some reverse steps at states the chain reached."""
     if chain is None:
-        yield network.denoise(held, held, held.new_ones(len(held)), features)
+        with autocast(held.device):
+            logits = network.denoise(held, held, held.new_ones(len(held)), features)
+        yield logits
         return
     state, t = draw(clamp_prior(held), torch.rand_like(held)), chain.steps
     steps = [0]
@@ -174,7 +182,8 @@ def answers(network, chain, rng, held, hints, features) -> Iterator[torch.Tensor
         length = int(rng.choice(SCHEDULE_LENGTHS))
         steps = [*chain.timesteps(length), 0][1 : 1 + min(length, MOST_STEPS)]
     for s in steps:
-        logits = network.denoise(state, held, held.new_full((len(held),), t / chain.steps), features)
+        with autocast(held.device):
+            logits = network.denoise(state, held, held.new_full((len(held),), t / chain.steps), features)
         yield logits
         if s > 0:
             own = hints.hold(torch.sigmoid(logits.detach()))

@@ -64,6 +64,31 @@ def learning_rate(step: int, progress: float, peak: float, floor: float) -> floa
     return peak * min(1.0, (step + 1) / WARMUP_STEPS) * (floor + (1 - floor) * 0.5 * (1 + cos(pi * progress)))
 
 
+def average_gradients(fabric: Fabric, network: nn.Module) -> None:
+    """The mean over all cards, of all weights at once.
+
+    By hand: wrapped for it, a network runs in mixed precision on several cards only, and hands its features
+    on in float32, which takes twice the time.
+    """
+    if fabric.world_size == 1:
+        return
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    mean = fabric.all_reduce(torch.cat([each.flatten() for each in gradients]), reduce_op="mean")
+    parts = mean.split([each.numel() for each in gradients])
+    torch._foreach_copy_(gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)])
+
+
+def _not_finite(network: nn.Module, terms: dict[str, torch.Tensor]) -> str:
+    """Which losses and gradients are not finite."""
+    losses = [name for name, term in terms.items() if not bool(term.isfinite())]
+    weights = [
+        name
+        for name, weight in network.named_parameters()
+        if weight.grad is not None and not bool(weight.grad.isfinite().all())
+    ]
+    return f"not finite: losses {losses}, gradients of {len(weights)} weights {weights[:3]} … {weights[-3:]}"
+
+
 class Averaged:
     """The exponentially averaged weights (EMA)."""
 
@@ -118,6 +143,7 @@ def fit_sessions(
         ConfigError: too many steps had to be skipped.
     """
     output.mkdir(parents=True, exist_ok=True)
+    network.load_state_dict(fabric.broadcast(network.cpu().state_dict()))
     network = network.to(fabric.device, memory_format=torch.channels_last_3d)
     averaged = Averaged(network, ema)
     parts = optimizers(network, lr, weight_decay)
@@ -134,17 +160,13 @@ def fit_sessions(
     fresh = np.random.SeedSequence((seed, fabric.global_rank, state["steps"]))
     samples.rng = np.random.default_rng(fresh)
     torch.manual_seed(int(fresh.generate_state(1)[0]))
-    bare = network
-    wrapped, *parts = fabric.setup(network, *parts)
-    for method in ("encode", "denoise"):
-        wrapped.mark_forward_method(method)
     rng = np.random.default_rng(seed + state["steps"])
     rank_zero = fabric.global_rank == 0
 
     def keep() -> None:
         if not rank_zero:
             return
-        everything = {"network": bare.state_dict(), "averaged": averaged.weights, "count": averaged.count}
+        everything = {"network": network.state_dict(), "averaged": averaged.weights, "count": averaged.count}
         everything |= {"optimizers": [part.state_dict() for part in parts]} | state
         with new_files(checkpoint) as [new]:
             torch.save(everything, new)
@@ -156,11 +178,11 @@ def fit_sessions(
     torch.backends.cuda.enable_cudnn_sdp(False)
     batches = prefetched(lambda: samples.batch(batch), fabric.device)
     if compiled:
-        bare.encoder.compile()
-        bare.denoiser.compile()
-        for terms in session_losses(wrapped, chain, np.random.default_rng(3), next(batches)):
-            fabric.backward(sum(terms.values()))
-        bare.zero_grad(set_to_none=True)
+        network.encoder.compile()
+        network.denoiser.compile()
+        for terms in session_losses(network, chain, np.random.default_rng(3), next(batches)):
+            sum(terms.values()).backward()
+        network.zero_grad(set_to_none=True)
         log("compiled")
     before, started, saved = state["minutes"], time.monotonic(), time.monotonic()
     made, terms_seen = 0, []
@@ -171,21 +193,23 @@ def fit_sessions(
         progress = float(fabric.broadcast(torch.tensor(progress)))
         if progress >= 1:
             break
-        for terms in session_losses(wrapped, chain, rng, next(batches)):
+        for terms in session_losses(network, chain, rng, next(batches)):
             for part in parts:
                 for group in part.param_groups:
                     group["lr"] = learning_rate(made, progress, lr, floor)
                 part.zero_grad(set_to_none=True)
-            fabric.backward(sum(terms.values()))
-            norm = torch.nn.utils.clip_grad_norm_(bare.parameters(), MAX_NORM)
+            sum(terms.values()).backward()
+            average_gradients(fabric, network)
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_NORM)
             state["steps"] += 1
             made += 1
             if bool(norm.isfinite()):
                 for part in parts:
                     part.step()
-                averaged.update(bare)
+                averaged.update(network)
             else:
                 state["skipped"] += 1
+                log(f"step {state['steps']}: {_not_finite(network, terms)}")
                 if made >= COUNTED_FROM and state["skipped"] > MOST_SKIPPED * state["steps"]:
                     keep()
                     raise ConfigError(
@@ -207,9 +231,10 @@ def fit_sessions(
         if time.monotonic() - saved > SAVE_SECONDS:
             saved = time.monotonic()
             keep()
-    table, hooks = largest_activations(bare)
-    with torch.no_grad():
-        for _ in session_losses(bare, chain, np.random.default_rng(5), next(batches)):
+    table, hooks = largest_activations(network)
+    # Compiling once more with the hooks would take minutes.
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        for _ in session_losses(network, chain, np.random.default_rng(5), next(batches)):
             pass
     for hook in hooks:
         hook.remove()

@@ -47,8 +47,14 @@ def _radii(radius: torch.Tensor, flat: torch.Tensor, stretch: float) -> torch.Te
 
 def _centers(like: torch.Tensor, count: int, inner: float) -> torch.Tensor:
     """(B, count, 3) voxels within the middle share of a patch."""
-    size = torch.tensor(like.shape[2:], device=like.device, dtype=torch.float32)
-    return size * (0.5 + inner * (torch.rand(len(like), count, 3, device=like.device) - 0.5))
+    shares = 0.5 + inner * (torch.rand(len(like), count, 3, device=like.device) - 0.5)
+    return torch.stack([n * shares[..., axis] for axis, n in enumerate(like.shape[2:])], dim=-1)
+
+
+def voxel(flat: torch.Tensor, shape_kji) -> torch.Tensor:
+    """(B, 3) float k, j, i of places (B,) in flat arrays; `torch.unravel_index` waits for the device."""
+    _, j, i = shape_kji
+    return torch.stack([flat // (j * i), flat // i % j, flat % i], dim=1).float()
 
 
 def noise_scene(image: torch.Tensor) -> torch.Tensor:
@@ -144,7 +150,7 @@ def corrupted(prior: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     prior = torch.where(torch.rand(batch, 1, 1, 1, 1, device=device) < 0.75, changed, prior)
     # Somewhere in the object, or near it.
     flat_place = (torch.rand_like(prior) * (prior > 0.5)).flatten(1).argmax(1)
-    inside = torch.stack(torch.unravel_index(flat_place, prior.shape[2:]), dim=1).float()
+    inside = voxel(flat_place, prior.shape[2:])
     near = torch.tensor([3.0, 8.0, 8.0], device=device)
     centers = torch.stack([inside, inside, inside + near * torch.randn(batch, 3, device=device)], dim=1)
     radii = _log_uniform((batch, 3), 2.0, 16.0, device)

@@ -39,7 +39,7 @@ def rng(monkeypatch):
 
 
 def test_a_hint_lies_in_the_error_and_points_at_its_piece(rng, monkeypatch):
-    monkeypatch.setattr(edit_sessions, "PLACE_SHARES", (0.6, 0.2, 0.2, 0))
+    monkeypatch.setattr(edit_sessions, "NEAR_SHARE", 0.0)
     truth, mask = boxes(LEFT, RIGHT, batch=4), boxes(RIGHT, batch=4)
     for _ in range(10):
         hints = SessionHints(mask)

@@ -28,15 +28,16 @@ def test_a_convolution_learns_another():
     assert losses[-1] < 0.05 * losses[0]
 
 
-def test_matrices_of_one_shape_do_not_mix():
+def test_matrices_of_all_shapes_do_not_mix():
+    """They go through the iteration together, padded by zeros."""
     torch.manual_seed(0)
-    gradients = [torch.randn(6, 9), torch.randn(6, 9)]
-    weights = [torch.nn.Parameter(torch.zeros(6, 9)) for _ in gradients]
+    gradients = [torch.randn(shape) for shape in ((6, 9), (6, 9), (8, 2, 3), (9, 5), (3, 2, 2, 2))]
+    weights = [torch.nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
     for weight, gradient in zip(weights, gradients, strict=True):
         weight.grad = gradient
     Muon(weights, 1.0, weight_decay=0).step()
     for weight, gradient in zip(weights, gradients, strict=True):
-        alone = torch.nn.Parameter(torch.zeros(6, 9))
+        alone = torch.nn.Parameter(torch.zeros_like(gradient))
         alone.grad = gradient
         Muon([alone], 1.0, weight_decay=0).step()
         torch.testing.assert_close(weight, alone, rtol=0.02, atol=0.01)
