@@ -26,12 +26,15 @@ FLOOD, HALF_KJI = 32, (1, 2, 2)
 def flood(seed: torch.Tensor, allowed: torch.Tensor, steps: int = FLOOD) -> torch.Tensor:
     """What hangs together with a seed within what is allowed, at most so many steps off.
 
-    On half the voxels in plane, for a quarter of the time: what a gap of one voxel parts is joined. Means of
+    On half the voxels in plane, for a quarter of the time: what a gap of one voxel parts is joined. Sums of
     neighbours for maxima: torch's pooling by maxima also writes the index of each, eight bytes a voxel.
+
+    Args:
+        seed, allowed: of 0. and 1., (B, 1, k, j, i).
     """
     seed, room = (F.max_pool3d(x, HALF_KJI) for x in (seed * allowed, allowed))
     for _ in range(steps):
-        seed = (F.avg_pool3d(seed, 3, 1, 1) > 0).float() * room
+        seed = torch.minimum(F.avg_pool3d(seed, 3, 1, 1, divisor_override=1), room)
     return F.interpolate(seed, size=allowed.shape[2:], mode="nearest") * allowed
 
 
