@@ -18,9 +18,11 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 _lock = threading.Lock()
-# Of ITK, up to an empty line; of nifti_clib; of VNL, with the matrix that it did not like.
-_WARNINGS = re.compile(
-    rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?|/\S*/vnl/.*\n(?:M = \[[^\]]*\]\n?)?)",
+# Of ITK, up to an empty line; of nifti_clib; of VNL, with the matrix that it did not like; of MetaIO.
+_MESSAGES = re.compile(
+    rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?|/\S*/vnl/.*\n(?:M = \[[^\]]*\]\n?)?"
+    rb"|(?:Meta(?:Image|Object): |Skipping unrecognized field |Incomplete file record definition"
+    rb"|Uncompress failed|\w+ required and not defined|\w+ defined prior to defining |   ideal = ).*\n?)",
     re.MULTILINE,
 )
 
@@ -96,10 +98,9 @@ def _small_shear_allowed() -> Iterator[None]:
 
 @contextmanager
 def _messages_dropped() -> Iterator[None]:
-    """Drops what ITK, GDCM and nifti_clib report of a bad file besides raising: the user gets our sentence.
+    """Drops what ITK, nifti_clib and MetaIO report of a file besides raising: the user gets our sentence.
 
-    What other threads write to the standard error meanwhile comes a moment later. It is lost where the file
-    is bad: nobody can tell what is whose.
+    What other threads write to the standard error meanwhile comes a moment later.
     """
     try:
         saved = os.dup(2)
@@ -113,6 +114,6 @@ def _messages_dropped() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-        told.seek(0)
-        if others := _WARNINGS.sub(b"", told.read()):
-            os.write(2, others)
+            told.seek(0)
+            if others := _MESSAGES.sub(b"", told.read()):
+                os.write(2, others)
