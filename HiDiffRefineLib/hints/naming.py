@@ -14,10 +14,16 @@ def point_description(number: int, segment_id: str) -> str:
     return f"{number} {segment_id}"
 
 
+def point_told(description: str) -> tuple[int, str] | None:
+    """What `point_description` was given; None for a new point, whatever else its description says."""
+    number, _, owner = description.partition(" ")
+    return (int(number), owner) if number.isdecimal() and owner else None
+
+
 def point_owner(name: str, description: str) -> str:
     """ID of the segment that a point of a list speaks of; empty for any other list, and for a new point."""
-    number, _, owner = description.partition(" ")
-    return owner if name.startswith(f"{LIST} ") and number.isdecimal() else ""
+    told = point_told(description)
+    return told[1] if told and name.startswith(f"{LIST} ") else ""
 
 
 def stroke_id(segment_id: str, positive: bool) -> str:

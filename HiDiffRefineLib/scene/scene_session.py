@@ -116,7 +116,7 @@ class SceneSession:
     def add_segment(self, name: str) -> None:
         """An empty segment, which is selected."""
         with self.own_writes():
-            segment_id = self.node.GetSegmentation().AddEmptySegment("", name)
+            segment_id = segmentations.add_segment(self.node, name, None)
             for _ in self.external.adopting(segment_id):
                 pass
         self.writer.forget_states()
@@ -257,7 +257,7 @@ class SceneSession:
         self.session = session
         session.state.masked = lambda box: masked(self.editor_node, self.node, self.volume, box)
         with self.own_writes():
-            nodes_of_hints.reopen(self.hint_nodes, self.volume_node, self.volume)
+            nodes_of_hints.reopen(self.hint_nodes, self.volume_node)
 
     def _show_step(self, step: AnyStep, native: Callable[[AnyStep], None]) -> bool:
         """Makes the nodes follow a step that the session went, back or forth."""

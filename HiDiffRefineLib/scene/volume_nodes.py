@@ -22,7 +22,7 @@ def volume_of(node) -> Volume:
         VolumeError: no voxels, more than one component a voxel, a transform that is not linear or that
             shears, or a grid that `check_grid` refuses.
     """
-    name = node.GetName()
+    name = node.GetName() or ""
     image = node.GetImageData()
     if image is None or not image.GetPointData().GetScalars():
         raise VolumeError(f"'{name}' holds no image.", "Load it again, or choose another volume.")
