@@ -12,6 +12,7 @@ from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import VolumeError
 from Testing.dicom.broken import broken_files
 from Testing.dicom.made_up import STORED, write_series
+from Testing.dicom.odd import odd_exports
 from Testing.tally import trials
 from Testing.volumes.samples import SPLEEN
 
@@ -20,6 +21,11 @@ def test_broken_files_are_read_or_refused_in_a_sentence(tmp_path):
     count = trials(150)
     for tally in broken_files(count, 0, tmp_path).values():
         assert tally.wrong == [] and tally.read and tally.inputs == count
+
+
+def test_exports_of_odd_series_are_read_back(tmp_path):
+    tally = odd_exports(trials(20), 0, tmp_path)
+    assert tally.wrong == [] and tally.read == trials(20)
 
 
 @pytest.mark.parametrize("tag", [(0x8, 0x18), (0x8, 0x60), (0x20, 0xE), (0x20, 0x52)])
