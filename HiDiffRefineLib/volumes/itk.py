@@ -60,12 +60,15 @@ def check_letters(path: Path) -> None:
 
 
 @contextmanager
-def native_calls() -> Iterator[None]:
+def native_calls(codecs: bool = False) -> Iterator[None]:
     """Around whatever has ITK read or write a file: numbers with a decimal point, and no messages of its own.
 
     All this belongs to the whole process, hence the lock.
+
+    Args:
+        codecs: whether GDCM unpacks pixels, whose libraries have messages without end.
     """
-    with _lock, _decimal_points(), _small_shear_allowed(), _messages_dropped():
+    with _lock, _decimal_points(), _small_shear_allowed(), _messages_dropped(codecs):
         yield
 
 
@@ -97,10 +100,11 @@ def _small_shear_allowed() -> Iterator[None]:
 
 
 @contextmanager
-def _messages_dropped() -> Iterator[None]:
+def _messages_dropped(codecs: bool) -> Iterator[None]:
     """Drops what ITK, nifti_clib and MetaIO report of a file besides raising: the user gets our sentence.
 
-    What other threads write to the standard error meanwhile comes a moment later.
+    What other threads write to the standard error meanwhile comes a moment later. It is lost only where GDCM
+    finds damaged pixels: nobody can tell what is whose.
     """
     try:
         saved = os.dup(2)
@@ -109,11 +113,14 @@ def _messages_dropped() -> Iterator[None]:
         return
     with TemporaryFile() as told:
         os.dup2(told.fileno(), 2)
+        bad = True
         try:
             yield
+            bad = False
         finally:
             os.dup2(saved, 2)
             os.close(saved)
             told.seek(0)
-            if others := _MESSAGES.sub(b"", told.read()):
+            others = _MESSAGES.sub(b"", told.read())
+            if others and not (bad and codecs):
                 os.write(2, others)

@@ -1,5 +1,6 @@
 """Volumes and labelmaps from NIfTI, NRRD and MetaImage files."""
 
+import errno
 import io
 import math
 import os
@@ -175,10 +176,10 @@ def named(path: Path) -> Iterator[None]:
     except VolumeError as error:
         raise VolumeError(f"{path.name}: {error.message}", error.remedy) from error
     except OSError as error:
-        raise VolumeError(
-            f"{path.name} cannot be read: {error.strerror}.",
-            "Check the permissions of the file and of its folder, or copy it into a folder of your own.",
-        ) from error
+        remedy = "Check the permissions of the file and of its folder, or copy it into a folder of your own."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of a copy that is unpacked
+            remedy = "Make room in the folder of temporary files, or set TMPDIR to another one."
+        raise VolumeError(f"{path.name} cannot be read: {error.strerror}.", remedy) from error
 
 
 def title(path: Path) -> str:

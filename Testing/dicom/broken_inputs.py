@@ -34,7 +34,7 @@ from Testing.volumes.samples import LEFT_KIDNEY, SPLEEN
 
 MEMORY = 3 * 2**30
 SECONDS = 20
-LONG = 5
+LONG = 10  # twice what memory for an image of 65535 × 65535 takes
 VRS = [
     name.encode()
     for name in [

@@ -13,6 +13,7 @@ from HiDiffRefineLib.volumes.read import read_labelmap, read_probabilities, read
 from HiDiffRefineLib.volumes.seg_nrrd import legible
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
 from HiDiffRefineLib.volumes.write import write_segmentation
+from Testing.volumes.full_disk import full_after
 
 LABELS = np.zeros((6, 7, 8), np.uint8)
 LABELS[2:4, 2:4, 2:5], LABELS[4] = 3, 2
@@ -89,6 +90,13 @@ def test_nifti_2(tmp_path, order, extension):
     count, maps = read_probabilities(path)
     assert count == 1
     np.testing.assert_array_equal(next(maps).array, LABELS)
+
+
+def test_nifti_2_where_there_is_no_room_to_unpack_it(tmp_path):
+    (tmp_path / "a.nii").write_bytes(nifti2())
+    with full_after(100), pytest.raises(VolumeError, match="cannot be read") as caught:
+        read_labelmap(tmp_path / "a.nii")
+    assert "temporary files" in caught.value.remedy
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint64])
