@@ -4,6 +4,10 @@ LIST = "HiDiffRefine"
 SIGNS = {True: "+", False: "−"}
 
 
+# Stands for the ID of a segment that is only begun: hints that others have are none of its.
+NEW_SEGMENT = "\n"
+
+
 def list_name(positive: bool) -> str:
     """Of the list of positive or negative points."""
     return f"{LIST} {SIGNS[positive]}"
