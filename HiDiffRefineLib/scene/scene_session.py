@@ -15,7 +15,7 @@ from HiDiffRefineLib.scene.hint_nodes import HintNodes
 from HiDiffRefineLib.scene.masking import masked
 from HiDiffRefineLib.scene.observers import Observers, observe_changes, observe_end
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
-from HiDiffRefineLib.scene.shown_masks import ShownEdit, show_mask, show_segments, showing, write
+from HiDiffRefineLib.scene.shown_masks import ShownEdit, mark_made, show_mask, show_segments, showing, write
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from HiDiffRefineLib.session.engine import Models
 from HiDiffRefineLib.session.examining import examining
@@ -135,6 +135,8 @@ class SceneSession:
             # Cancelled now, the session has them all already: the node must, too.
             for _ in work:
                 pass
+            for segment_id in () if roi else ids:  # whoever chooses a region has a part in it
+                mark_made(self, segment_id, automatic=True)
             # States from before these segments would take them out again.
             self.writer.forget_states()
             self.select(ids[0])

@@ -14,7 +14,7 @@ from HiDiffRefineLib.geometry.boxes import Box, slabs, whole_box
 from HiDiffRefineLib.scene.labelmaps import mask_of, within
 from HiDiffRefineLib.scene.matrices import to_world
 from HiDiffRefineLib.volumes.labels import TISSUE, Label
-from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE
+from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE, VOXELS, parameters_in
 from HiDiffRefineLib.volumes.seg_nrrd import codes_in, legible, terminology_entry
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -79,13 +79,19 @@ def mark(node, segment_id: str, completed: bool, made: Mapping[str, str] | None 
 
 
 def label_of(node, segment_id: str, value: int) -> Label:
-    """What a segment says of itself; without a tag on how it was made, it was drawn by hand."""
+    """What a segment says of itself; without a tag on how it was made, it was drawn by hand.
+
+    Made by a model alone, but of another number of voxels since: a user had a part in it.
+    """
     segment = node.GetSegmentation().GetSegment(segment_id)
     tags = {TYPE: "MANUAL"}
     for name in (segment.GetTerminologyEntryTagName(), TYPE, NAME, PARAMETERS):
         text = vtk.mutable("")
         if segment.GetTag(name, text):
             tags[name] = legible(str(text))
+    voxels = parameters_in(tags).get(VOXELS)
+    if tags[TYPE] == "AUTOMATIC" and voxels not in (None, str(count_voxels(node, segment_id))):
+        tags[TYPE] = "SEMIAUTOMATIC"
     together = "".join(f"{name}:{text}|" for name, text in tags.items())
     category, kind, modifier, region, region_modifier = codes_in(together)
     color = tuple(round(255 * channel) for channel in segment.GetColor())
