@@ -20,6 +20,7 @@ from HiDiffRefineLib.volumes.checks import (
     check_direction,
     check_grid,
     check_intensities,
+    check_place,
     damaged,
     likeness_to_labels,
     not_numbers,
@@ -272,6 +273,7 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
         raise _unreadable(error) from error
     affine = placed(reader)
     affine[:3] *= unit
+    check_place(affine)
     components = reader.GetNumberOfComponents()
     # Drops further axes, of length 1.
     return array.reshape(*size[2::-1], *([components] if components > 1 else [])), affine
