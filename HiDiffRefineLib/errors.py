@@ -28,6 +28,7 @@ class HiDiffRefineError(Exception):
     """
 
     def __init__(self, message: str, remedy: str = ""):
+        message = " ".join(message.split())  # names of files and segments may hold line breaks
         super().__init__(f"{message} {remedy}".strip())
         self.message = message
         self.remedy = remedy

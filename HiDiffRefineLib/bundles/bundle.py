@@ -18,7 +18,8 @@ from HiDiffRefineLib.volumes.labels import Code, Label
 
 # The name by which a user asks for the refiner without a segmentor, on images of any kind.
 REFINER_ONLY = "refiner-only"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Of any folder that `_bundle_folders` lists: no path leads elsewhere.
+_NAME = re.compile(r"[^./\\:\0][^/\\:\0]*")
 
 
 @dataclass(frozen=True)

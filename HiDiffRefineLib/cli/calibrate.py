@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from HiDiffRefineLib.cli.outputs import check_complete
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.cli.report import warn
 from HiDiffRefineLib.inference.checks import MODES
@@ -47,10 +48,11 @@ def _calibrate_dssm(options) -> None:
     pipeline = Pipeline(bundle, choose_device(options.device), "dssm")
     with progress_bar() as progress:
         found = calibrate_dssm(pipeline, options.data, options.cases, progress, warn)
-    found["temperature"] = round(found["temperature"], 3)
-    update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), **found})
-    print(f"temperature {found['temperature']}")
+    fitted = {"temperature": round(found["temperature"], 3), "typical": found["typical"]}
+    print(f"temperature {fitted['temperature']}")
     print(f"images beyond {found['typical']['limit']:.2f} spreads from the mean are unlike  {bundle.folder}")
+    _check_complete(found)
+    update_settings(bundle.folder, dssm={**bundle.settings.get("dssm", {}), **fitted})
 
 
 def _calibrate_refiner(options) -> None:
@@ -64,6 +66,14 @@ def _calibrate_refiner(options) -> None:
         found = calibrate(pipeline, options.data, options.cases, progress, warn)
     temperature = round(found["temperature"], 3)
     folder = pipeline.refiner_bundle.folder
-    update_settings(folder, temperature=temperature)
     before, after = found["ece_before"], found["ece_after"]
     print(f"temperature {temperature}  calibration error near borders {before:.3f} -> {after:.3f}  {folder}")
+    _check_complete(found)
+    update_settings(folder, temperature=temperature)
+
+
+def _check_complete(found: dict) -> None:
+    """Refuses to enter what lacks cases; it is printed all the same."""
+    if found["left_out"]:
+        warn("Nothing is entered into the bundle.")
+    check_complete(found)

@@ -5,10 +5,10 @@ import shlex
 from functools import cache
 from pathlib import Path
 
-from HiDiffRefineLib.cli.outputs import write_json
+from HiDiffRefineLib.cli.outputs import check_complete, write_json
 from HiDiffRefineLib.cli.progress import progress_bar
 from HiDiffRefineLib.cli.report import warn
-from HiDiffRefineLib.errors import ConfigError, VolumeError
+from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.inference.checks import MODES
 from HiDiffRefineLib.volumes.new_files import check_writable
 
@@ -162,9 +162,17 @@ def run(options) -> None:
         # No robot's way to click has a part in these.
         if options.hints and options.robot == "click" and not result.get("stopped"):
             with progress_bar() as progress:
-                result |= evaluate_small(
-                    pipeline, options.data, options.cases, options.steps, progress, subject
+                found = evaluate_small(
+                    pipeline,
+                    options.data,
+                    result["cases"],
+                    options.steps,
+                    progress,
+                    subject,
+                    told,
+                    options.resample,
                 )
+            result |= found | {"left_out": result["left_out"] | found["left_out"]}
             print(format_small(result))
     except KeyboardInterrupt:
         if not result.keys() & {"rows", "hints"}:
@@ -172,7 +180,7 @@ def run(options) -> None:
         result["stopped"] = True  # the tables that are done are kept
     if options.json:
         write_json(options.json, result)
-    _check_complete(result)
+    check_complete(result)
     if options.record and not hints_only:
         record_validation(options.record, result, options.split, _command(options, result["cases"]))
     if options.record and options.hints:
@@ -203,19 +211,9 @@ def _run_dssm(options) -> None:
     print(format_table(result))
     if options.json:
         write_json(options.json, result)
-    _check_complete(result)
+    check_complete(result)
     if options.record:
         record_dssm(options.record, result, options.split, _command(options, result["cases"]))
-
-
-def _check_complete(result: dict) -> None:
-    """Refuses (VolumeError) figures that lack cases, when those of the others are written; ends a Ctrl+C."""
-    if result.get("stopped"):
-        raise KeyboardInterrupt
-    if result["left_out"]:
-        names = list(result["left_out"])
-        cases = f"{len(names)} case{'s' if len(names) > 1 else ''}"
-        raise VolumeError(f"The figures lack {cases}: {', '.join(names)}.", "See the warnings.")
 
 
 def _check_wishes(options) -> None:

@@ -16,6 +16,7 @@ from HiDiffRefineLib.errors import ConfigError, HintError, VolumeError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
 from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.hints.naming import NEW_SEGMENT
 from HiDiffRefineLib.hints.rasterize import describe
 from HiDiffRefineLib.hints.signs import Signs
 from HiDiffRefineLib.inference.checks import unlike_in_size
@@ -116,7 +117,8 @@ def run(options) -> None:
     label, labels = choose_label(labels, options.segment, options.mask.name, options.new_segment)
     grid = Grid(volume.array.shape, volume.ijk_to_ras)
     signs = Signs(options.positive, options.negative)
-    hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, label.id)]
+    owner = NEW_SEGMENT if options.new_segment else label.id
+    hints = [hint for path in options.hints for hint in read_hints(path, grid, signs, owner)]
     signs.check_used()
     levels = options.extent * len(hints) if len(options.extent) == 1 else options.extent
     if len(levels) != len(hints):

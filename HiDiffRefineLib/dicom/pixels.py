@@ -164,7 +164,7 @@ def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
         if name in whole:
             bare[name] = whole[name]
     bare.PhotometricInterpretation = "MONOCHROME2"  # what is shown white as black, GDCM would invert
-    with TemporaryDirectory() as folder, native_calls():
+    with TemporaryDirectory() as folder, native_calls(codecs=True):
         path = str(Path(folder) / "pixels.dcm")
         bare.save_as(path, enforce_file_format=True)
         return sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))

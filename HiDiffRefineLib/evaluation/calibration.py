@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import xlogy
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.evaluation.cases import find_cases, read_case
+from HiDiffRefineLib.evaluation.cases import Cases
 from HiDiffRefineLib.evaluation.metrics import border_zone, expected_calibration_error
 from HiDiffRefineLib.inference.compose import LabelProbability, label_probability, whole_probability
 from HiDiffRefineLib.inference.doubt import tempered
@@ -36,31 +36,32 @@ def calibrate(
     Args:
         folder: holds images/ and labels/ with the same file names.
         names: only these cases (file names without extension).
-        notify: told of a GPU that is full.
+        notify: told of a GPU that is full, and of cases that are left out.
 
     Returns:
-        {"temperature", "ece_before", "ece_after"}: means over the labels of all cases.
+        {"temperature", "ece_before", "ece_after"}: means over the labels of all cases; with `Cases.lacking`.
 
     Raises:
         VolumeError: no label's border is there to look at. Others: as `evaluate`.
     """
     steps = pipeline.check(None, ("segmentor", "refiner"))
-    files = find_cases(folder, names)
+    cases = Cases(folder, names, notify=notify)
     rng = np.random.default_rng(0)
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for n, file in enumerate(files):
-        progress(n / len(files), file)
-        volume, truth = read_case(folder, file)
+
+    def looked_at(n: int, file: str, volume: Volume, truth: np.ndarray) -> list:
+        progress(n / len(cases.files), file)
         work = partial(refined_means, volume=volume, steps=steps)
-        for shown in pipeline.where_there_is_room(work, notify):
-            found += near_border(shown, truth, volume.spacing_kji, rng)
+        means = pipeline.where_there_is_room(work, notify)
+        return [pair for shown in means for pair in near_border(shown, truth, volume.spacing_kji, rng)]
+
+    found = [pair for _, pairs in cases.each(looked_at) for pair in pairs]
     progress(1.0, "done")
     best = best_temperature(found)
     return {
         "temperature": best,
         "ece_before": float(np.mean([expected_calibration_error(p, y) for p, y in found])),
         "ece_after": float(np.mean([expected_calibration_error(tempered(p, best), y) for p, y in found])),
-    }
+    } | cases.lacking
 
 
 def refined_means(pipeline: Pipeline, volume: Volume, steps: int) -> list[LabelProbability]:

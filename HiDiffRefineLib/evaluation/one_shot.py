@@ -11,7 +11,7 @@ import torch
 
 from HiDiffRefineLib.dssm.typicality import reference_of, unlikeness
 from HiDiffRefineLib.evaluation.calibration import best_temperature, near_border
-from HiDiffRefineLib.evaluation.cases import Cases, find_cases, read_case
+from HiDiffRefineLib.evaluation.cases import Cases
 from HiDiffRefineLib.evaluation.metrics import auroc
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.evaluation.unlike import SPOILT, foreign_scans, spoilt
@@ -152,19 +152,17 @@ def calibrate_dssm(
     Args:
         folder: holds images/ and labels/ with the same file names.
         names: only these cases (file names without extension), unseen by the weights.
-        notify: told of a GPU that is full.
+        notify: told of a GPU that is full, and of cases that are left out.
 
     Returns:
         {"temperature", "typical"}: the temperature of least negative log-likelihood near the labels' borders,
-        and `typicality.reference_of` the images.
+        and `typicality.reference_of` the images; with `Cases.lacking`.
 
     Raises:
         as `evaluate_dssm`; VolumeError also where no label is in the cases.
     """
-    files = find_cases(folder, names)
+    cases = Cases(folder, names, notify=notify)
     pipeline.check(None, ["dssm"])
-    profiles: list[np.ndarray] = []
-    near: list[tuple[np.ndarray, np.ndarray]] = []
     rng = np.random.default_rng(0)
 
     def looked_at(one: Pipeline, n: int, volume: Volume) -> tuple[list[np.ndarray], list[LabelProbability]]:
@@ -174,16 +172,15 @@ def calibrate_dssm(
         shown = [label_probability(prior, label.value, scan.grid) for label in one.bundle.labels]
         return known, [found for found in shown if found is not None]
 
-    for n, file in enumerate(files):
-        progress(n / len(files), file)
-        volume, truth = read_case(folder, file)
-        work = partial(looked_at, n=n, volume=volume)
-        known, shown = pipeline.where_there_is_room(work, notify)
-        profiles += known
-        for found in shown:
-            near += near_border(found, truth, volume.spacing_kji, rng)
+    def known_and_near(n: int, file: str, volume: Volume, truth: np.ndarray) -> tuple[list, list]:
+        progress(n / len(cases.files), file)
+        known, shown = pipeline.where_there_is_room(partial(looked_at, n=n, volume=volume), notify)
+        return known, [pair for one in shown for pair in near_border(one, truth, volume.spacing_kji, rng)]
+
+    done = [found for _, found in cases.each(known_and_near)]
     progress(1.0, "done")
-    return {"temperature": best_temperature(near), "typical": reference_of(profiles)}
+    profiles, near = ([one for found in done for one in found[part]] for part in (0, 1))
+    return {"temperature": best_temperature(near), "typical": reference_of(profiles)} | cases.lacking
 
 
 def known_profiles(pipeline: Pipeline, scan: Scan, seed: int) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from HiDiffRefineLib.evaluation.cases import Subject, find_cases
+from HiDiffRefineLib.evaluation.cases import Cases, Subject
 from HiDiffRefineLib.evaluation.cells import aligned
 from HiDiffRefineLib.evaluation.lesions import ball_in_noise, draw_lesions
 from HiDiffRefineLib.evaluation.metrics import dice
@@ -18,7 +18,6 @@ from HiDiffRefineLib.evaluation.robot_user import RobotHint, next_click, play
 from HiDiffRefineLib.evaluation.sessions import edits, open_session
 from HiDiffRefineLib.inference.intensity import scale
 from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.volumes.read import read_volume
 from HiDiffRefineLib.volumes.volume import Volume
 
 # Radii of the lesions in mm, by what a table calls them.
@@ -52,39 +51,49 @@ def evaluate_small(
     steps: int | None = None,
     progress: Callable[[float, str], None] = lambda share, what: None,
     subject: Subject = Subject(),  # noqa: B008 (frozen)
+    notify: Callable[[str], None] = lambda text: None,
+    resample: bool = False,
 ) -> dict:
     """Figures of lesions drawn into the cases' images, and of balls in noise.
 
     Args:
-        folder, names, subject: as for `hinted.evaluate_hints`; labels are not looked at.
+        folder, names, subject, notify, resample: as for `hinted.evaluate_hints`; of labels nothing is used.
         steps: reverse steps; None for the refiner's default.
 
     Returns:
         {"small_lesions": {group of `RADII_MM`: {"lesions", "radius_mm", figures of `FIGURES`},
         "balls_in_noise": {radius in voxels: {"1", "3"}}}, "voxel_sizes": {"dice": {size in mm: {name of the
         start: Dice}}, "largest_difference"}}. Dice are means; voxels beyond the border are the most in any
-        case. A group that found room in no image is left out.
+        case. A group that found room in no image is left out. With "left_out": {file name: why}.
+
+    Raises:
+        as `hinted.evaluate_hints`; KeyboardInterrupt at any time.
     """
-    files = find_cases(folder, names, subject.images)
-    found: dict[str, list[dict]] = {group: [] for group in RADII_MM}
-    parts = len(files) + 2
-    for n, file in enumerate(files):
+    cases = Cases(folder, names, subject.images, resample, notify)
+    parts = len(cases.files) + 2
+
+    def drawn(n: int, file: str, volume: Volume, _) -> list[dict | None]:
         progress(n / parts, f"lesions in {file}")
-        volume = read_volume(folder / subject.images / file)
-        for m, (group, radii) in enumerate(RADII_MM.items()):
-            figures = lesion_figures(pipeline, volume, radii, np.random.default_rng((n, m)), steps)
-            found[group] += [figures] if figures else []
-    progress(len(files) / parts, "balls in noise")
+        return [
+            lesion_figures(pipeline, volume, radii, np.random.default_rng((n, m)), steps)
+            for m, radii in enumerate(RADII_MM.values())
+        ]
+
+    done = [figures for _, figures in cases.each(drawn)]
+    if cases.stopped:
+        raise KeyboardInterrupt
+    progress(len(cases.files) / parts, "balls in noise")
+    found = {group: [one[m] for one in done if one[m]] for m, group in enumerate(RADII_MM)}
     lesions = {
-        group: {"radius_mm": list(RADII_MM[group]), "cases": len(cases)} | _summary(cases)
-        for group, cases in found.items()
-        if cases
+        group: {"radius_mm": list(RADII_MM[group]), "cases": len(figures)} | _summary(figures)
+        for group, figures in found.items()
+        if figures
     }
     lesions["balls_in_noise"] = {str(radius): ball_figures(pipeline, radius, steps) for radius in BALLS}
-    progress((len(files) + 1) / parts, "voxel sizes")
+    progress((len(cases.files) + 1) / parts, "voxel sizes")
     sizes = size_figures(pipeline, steps)
     progress(1.0, "done")
-    return {"small_lesions": lesions, "voxel_sizes": sizes}
+    return {"small_lesions": lesions, "voxel_sizes": sizes, "left_out": cases.left_out}
 
 
 def lesion_figures(

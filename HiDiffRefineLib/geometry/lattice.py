@@ -6,6 +6,8 @@ import numpy as np
 
 # Share of a voxel by which two grids of the same voxels may differ: files round.
 TOLERANCE = 0.05
+# Numbers of a 4×4 beyond it place nothing, and become no whole numbers of voxels.
+_FARTHEST = 1e7
 
 
 def laid(
@@ -23,10 +25,10 @@ def laid(
         a view of the array along the (k, j, i) of the other grid, and the place (k, j, i) of its first voxel
         there, perhaps negative; None where the voxels lie elsewhere than those of the other grid.
     """
+    if not (np.abs(ijk_to_ras) < _FARTHEST).all():  # NaN fails too
+        return None
     to_target = np.linalg.inv(target) @ ijk_to_ras
     last = np.array(array.shape[::-1]) - 1
-    if not np.isfinite(to_target).all():
-        return None
     turn = np.rint(to_target[:3, :3]) * (last > 0)
     for axis in np.flatnonzero(last == 0):  # one voxel long, it has no direction
         turn[np.abs(turn).sum(1).argmin(), axis] = 1

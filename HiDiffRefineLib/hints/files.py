@@ -27,8 +27,8 @@ def read_hints(path: Path, grid: Grid, signs: Signs, segment_id: str = "") -> li
     Args:
         grid: of the image; each hint must cover a voxel of it.
         signs: what names say, and what the user has told of them.
-        segment_id: the segment that the hints are for; see `read_markups`. The module's strokes too are kept
-            for all segments together.
+        segment_id: the segment that the hints are for, or `naming.NEW_SEGMENT`; see `read_markups`. The
+            module's strokes too are kept for all segments together.
 
     Raises:
         HintError: another kind of file, no hints in it, one outside the volume, or nothing says whether they

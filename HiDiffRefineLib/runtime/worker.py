@@ -92,7 +92,13 @@ class Worker:
         log: Path | None = None,
     ):
         if log is None:
-            handle, log = tempfile.mkstemp(prefix="hidiffrefine-", suffix=".log")
+            try:
+                handle, log = tempfile.mkstemp(prefix="hidiffrefine-", suffix=".log")
+            except OSError as error:
+                raise WorkerError(
+                    f"The worker's log can't be written ({error.strerror or error}).",
+                    "Make room in the folder of temporary files, or set TMPDIR to another one.",
+                ) from error
             os.close(handle)
         self.log = Path(log)
         self.notify = notify

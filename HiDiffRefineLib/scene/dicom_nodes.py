@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
 from HiDiffRefineLib.dicom.checks import Check
 from HiDiffRefineLib.dicom.masks import GEOMETRY
@@ -14,7 +13,7 @@ from HiDiffRefineLib.dicom.series import Series
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.lattice import laid
 from HiDiffRefineLib.scene.matrices import as_array
-from HiDiffRefineLib.scene.segmentation_nodes import BINARY_LABELMAP, label_of, segment_ids, segment_mask
+from HiDiffRefineLib.scene.segmentation_nodes import count_voxels, label_of, segment_ids, segment_mask
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 
 # Share of a voxel: where a scanner rounds positions, Slicer takes another mean of the slice distance.
@@ -74,7 +73,7 @@ def segments_on(
             return [], Check(f"{label.name}: {error.message}", False, error.remedy)
         nothing = NOWHERE, np.zeros((0, 0, 0), bool)
         box, mask = found or nothing
-        lost = _voxels(segmentation_node, segment_id) - np.count_nonzero(mask)
+        lost = count_voxels(segmentation_node, segment_id) - np.count_nonzero(mask)
         if lost:
             return [], Check(
                 f"{label.name}: {lost} voxels lie outside the volume.",
@@ -98,11 +97,3 @@ def _on(series: Series, volume_node, array: np.ndarray, start_kji) -> tuple[np.n
     ijk_to_ras = as_array(matrix)
     ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ start_kji[::-1]
     return laid(array, ijk_to_ras, series.ijk_to_ras, LOADED_OFF)
-
-
-def _voxels(node, segment_id: str) -> int:
-    segment = node.GetSegmentation().GetSegment(segment_id)
-    image = segment.GetRepresentation(BINARY_LABELMAP)
-    if image is None or image.IsEmpty() or not image.GetPointData().GetScalars():
-        return 0
-    return np.count_nonzero(vtk_to_numpy(image.GetPointData().GetScalars()) == segment.GetLabelValue())

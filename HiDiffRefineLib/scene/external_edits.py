@@ -132,8 +132,8 @@ class ExternalEdits:
         return True
 
     def _free(self, name: str) -> str:
-        """The name, or one like it where the session has it already."""
-        taken = self._scene.session.segments
+        """The name, or one like it where the session has it already, or where it is none."""
+        name, taken = name or "Segment", self._scene.session.segments
         return next(
             free for free in (name, *(f"{name} {n}" for n in range(2, len(taken) + 3))) if free not in taken
         )

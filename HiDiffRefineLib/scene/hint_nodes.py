@@ -14,10 +14,18 @@ import vtk
 from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Painted, bounds_ras
-from HiDiffRefineLib.hints.naming import LIST, SIGNS, list_name, point_description, stroke_id, stroke_owner
+from HiDiffRefineLib.hints.naming import (
+    LIST,
+    SIGNS,
+    list_name,
+    point_description,
+    point_told,
+    stroke_id,
+    stroke_owner,
+)
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.scene.labelmaps import oriented_image
-from HiDiffRefineLib.scene.segmentation_nodes import ijk_to_local, segment_ids, segment_mask
+from HiDiffRefineLib.scene.segmentation_nodes import count_voxels, ijk_to_local, segment_ids, segment_mask
 from HiDiffRefineLib.volumes.volume import Volume
 
 # Unlike the colours of organs and of uncertainty. Those who see them alike have the signs.
@@ -73,7 +81,7 @@ def new_hint_nodes(volume_node, segmentation_node) -> HintNodes:
     return HintNodes(*points, strokes)
 
 
-def reopen(nodes: HintNodes, volume_node, volume: Volume) -> None:
+def reopen(nodes: HintNodes, volume_node) -> None:
     """Takes the nodes along to where the volume is now, and makes strokes possible on those from a file.
 
     What was saved empty has lost its geometry there.
@@ -82,7 +90,7 @@ def reopen(nodes: HintNodes, volume_node, volume: Volume) -> None:
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     nodes.strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     for name in segment_ids(nodes.strokes):
-        if segment_mask(nodes.strokes, name, volume) is None:
+        if not count_voxels(nodes.strokes, name):
             nodes.strokes.GetSegmentation().RemoveSegment(name)
 
 
@@ -96,7 +104,7 @@ def make_room(nodes: HintNodes, segment_id: str) -> None:
 
 
 def new_hints(nodes: HintNodes, segment_id: str, known: Iterable[Hint], volume: Volume) -> list[Hint]:
-    """What the user has placed since: points without a description, and paint beyond the known.
+    """What the user has placed since: points without a description of ours, and paint beyond the known.
 
     Args:
         known: the segment's hints so far, in order of time.
@@ -104,7 +112,7 @@ def new_hints(nodes: HintNodes, segment_id: str, known: Iterable[Hint], volume: 
     hints: list[Hint] = []
     for positive, node in ((True, nodes.positive), (False, nodes.negative)):
         for n in _defined(node):
-            if not node.GetNthControlPointDescription(n):
+            if _told(node, n) is None:
                 hints.append(Click(_world(node, n), positive))
     painted = [hint for hint in known if isinstance(hint, Painted)]
     for positive in (True, False):
@@ -132,7 +140,7 @@ def drop_new_points(nodes: HintNodes) -> None:
     """Removes points that no hint has come of."""
     for node in (nodes.positive, nodes.negative):
         for n in reversed(_defined(node)):
-            if not node.GetNthControlPointDescription(n):
+            if _told(node, n) is None:
                 node.RemoveNthControlPoint(n)
 
 
@@ -146,9 +154,9 @@ def saved_hints(nodes: HintNodes, segment_id: str, volume: Volume) -> list[Hint]
     points = []
     for positive, node in ((True, nodes.positive), (False, nodes.negative)):
         for n in _defined(node):
-            number, _, owner = node.GetNthControlPointDescription(n).partition(" ")
-            if owner == segment_id:
-                points.append((int(number), Click(_world(node, n), positive)))
+            told = _told(node, n)
+            if told and told[1] == segment_id:
+                points.append((told[0], Click(_world(node, n), positive)))
     return hints + [click for _, click in sorted(points, key=lambda point: point[0])]
 
 
@@ -178,7 +186,7 @@ def show_hints(
 
 
 def _show_points(node, wanted: list[tuple[str, tuple, bool]]) -> None:
-    taken = [n for n in _defined(node) if node.GetNthControlPointDescription(n)]
+    taken = [n for n in _defined(node) if _told(node, n)]
     there = [
         (
             node.GetNthControlPointDescription(n),
@@ -237,6 +245,10 @@ def _defined(node) -> list[int]:
     defined = slicer.vtkMRMLMarkupsNode.PositionDefined
     count = node.GetNumberOfControlPoints()
     return [n for n in range(count) if node.GetNthControlPointPositionStatus(n) == defined]
+
+
+def _told(node, n: int) -> tuple[int, str] | None:
+    return point_told(node.GetNthControlPointDescription(n) or "")
 
 
 def _world(node, n: int) -> list[float]:

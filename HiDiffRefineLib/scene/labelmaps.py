@@ -44,10 +44,15 @@ def mask_of(
         slices (k, j, i) of the grid and the mask there, bool; None if the image does not reach into the box.
 
     Raises:
-        VolumeError: the image has another lattice than the grid.
+        VolumeError: the image has another lattice than the grid, or several values in each voxel.
     """
     if image is None or image.IsEmpty() or not image.GetPointData().GetScalars():
         return None
+    if image.GetNumberOfScalarComponents() != 1:
+        raise VolumeError(
+            f"A segment's labelmap has {image.GetNumberOfScalarComponents()} values in each voxel.",
+            "Load the segmentation from its file again, or remove this segment.",
+        )
     extent = np.array(image.GetExtent()).reshape(3, 2)
     array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(np.ptp(extent, axis=1)[::-1] + 1)
     matrix = vtk.vtkMatrix4x4()

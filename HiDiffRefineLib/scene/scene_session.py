@@ -15,7 +15,7 @@ from HiDiffRefineLib.scene.hint_nodes import HintNodes
 from HiDiffRefineLib.scene.masking import masked
 from HiDiffRefineLib.scene.observers import Observers, observe_changes, observe_end
 from HiDiffRefineLib.scene.segment_writer import SegmentWriter
-from HiDiffRefineLib.scene.shown_masks import ShownEdit, show_mask, show_segments, showing, write
+from HiDiffRefineLib.scene.shown_masks import ShownEdit, mark_made, show_mask, show_segments, showing, write
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from HiDiffRefineLib.session.engine import Models
 from HiDiffRefineLib.session.examining import examining
@@ -116,7 +116,7 @@ class SceneSession:
     def add_segment(self, name: str) -> None:
         """An empty segment, which is selected."""
         with self.own_writes():
-            segment_id = self.node.GetSegmentation().AddEmptySegment("", name)
+            segment_id = segmentations.add_segment(self.node, name, None)
             for _ in self.external.adopting(segment_id):
                 pass
         self.writer.forget_states()
@@ -135,6 +135,8 @@ class SceneSession:
             # Cancelled now, the session has them all already: the node must, too.
             for _ in work:
                 pass
+            for segment_id in () if roi else ids:  # whoever chooses a region has a part in it
+                mark_made(self, segment_id, automatic=True)
             # States from before these segments would take them out again.
             self.writer.forget_states()
             self.select(ids[0])
@@ -257,7 +259,7 @@ class SceneSession:
         self.session = session
         session.state.masked = lambda box: masked(self.editor_node, self.node, self.volume, box)
         with self.own_writes():
-            nodes_of_hints.reopen(self.hint_nodes, self.volume_node, self.volume)
+            nodes_of_hints.reopen(self.hint_nodes, self.volume_node)
 
     def _show_step(self, step: AnyStep, native: Callable[[AnyStep], None]) -> bool:
         """Makes the nodes follow a step that the session went, back or forth."""

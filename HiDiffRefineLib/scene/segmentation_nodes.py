@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.boxes import Box, slabs, whole_box
 from HiDiffRefineLib.scene.labelmaps import mask_of, within
 from HiDiffRefineLib.scene.matrices import to_world
 from HiDiffRefineLib.volumes.labels import TISSUE, Label
-from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE
+from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE, VOXELS, parameters_in
 from HiDiffRefineLib.volumes.seg_nrrd import codes_in, legible, terminology_entry
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -38,19 +40,27 @@ def segment_ids(node) -> list[str]:
 
 
 def segment_name(node, segment_id: str) -> str:
-    """What the user calls it."""
-    return legible(node.GetSegmentation().GetSegment(segment_id).GetName())
+    """What the user calls it; empty where it has no name."""
+    return legible(node.GetSegmentation().GetSegment(segment_id).GetName() or "")
 
 
 def add_segment(node, name: str, label: Label | None, segment_id: str = "") -> str:
     """An empty segment, with the colour and terminology of a model's label if it is one; its ID."""
     segmentation = node.GetSegmentation()
     if label is None:
-        return segmentation.AddEmptySegment(segment_id, name)
-    color = [channel / 255 for channel in label.color]
-    segment_id = segmentation.AddEmptySegment(segment_id, name, color)
-    segment = segmentation.GetSegment(segment_id)
-    segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(label))
+        segment_id = segmentation.AddEmptySegment(segment_id, name)
+    else:
+        color = [channel / 255 for channel in label.color]
+        segment_id = segmentation.AddEmptySegment(segment_id, name, color)
+        segment = segmentation.GetSegment(segment_id)
+        segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(label))
+    # Slicer takes a value that no segment has, but voxels may: of values that their file names nowhere.
+    if count_voxels(node, segment_id):
+        taken = {segmentation.GetSegment(one).GetLabelValue() for one in segment_ids(node)}
+        segment = segmentation.GetSegment(segment_id)
+        voxels = segment.GetRepresentation(BINARY_LABELMAP).GetPointData().GetScalars()
+        taken.update(np.unique(vtk_to_numpy(voxels)).tolist())
+        segment.SetLabelValue(next(value for value in count(1) if value not in taken))
     return segment_id
 
 
@@ -69,13 +79,19 @@ def mark(node, segment_id: str, completed: bool, made: Mapping[str, str] | None 
 
 
 def label_of(node, segment_id: str, value: int) -> Label:
-    """What a segment says of itself; without a tag on how it was made, it was drawn by hand."""
+    """What a segment says of itself; without a tag on how it was made, it was drawn by hand.
+
+    Made by a model alone, but of another number of voxels since: a user had a part in it.
+    """
     segment = node.GetSegmentation().GetSegment(segment_id)
     tags = {TYPE: "MANUAL"}
     for name in (segment.GetTerminologyEntryTagName(), TYPE, NAME, PARAMETERS):
         text = vtk.mutable("")
         if segment.GetTag(name, text):
             tags[name] = legible(str(text))
+    voxels = parameters_in(tags).get(VOXELS)
+    if tags[TYPE] == "AUTOMATIC" and voxels not in (None, str(count_voxels(node, segment_id))):
+        tags[TYPE] = "SEMIAUTOMATIC"
     together = "".join(f"{name}:{text}|" for name, text in tags.items())
     category, kind, modifier, region, region_modifier = codes_in(together)
     color = tuple(round(255 * channel) for channel in segment.GetColor())
@@ -96,7 +112,7 @@ def segment_mask(
     """A segment's voxels in a box of the volume, or all; see `labelmaps.mask_of`. None if it is gone.
 
     Raises:
-        VolumeError: another geometry than the volume's, or no labelmap.
+        VolumeError: another geometry than the volume's, no labelmap, or an impossible label value.
     """
     segment = node.GetSegmentation().GetSegment(segment_id)
     if segment is None:
@@ -104,11 +120,39 @@ def segment_mask(
     image = segment.GetRepresentation(BINARY_LABELMAP)
     if node.GetSegmentation().GetSourceRepresentationName() != BINARY_LABELMAP:
         raise VolumeError(
-            f"'{segment.GetName()}' is a surface, not a labelmap.",
+            f"'{segment_name(node, segment_id)}' is a surface, not a labelmap.",
             "In the Segmentations module, under Representations, make 'Binary labelmap' the source.",
         )
+    _check_value(node, segment_id)
     box = box or whole_box(volume.array.shape)
     return mask_of(image, segment.GetLabelValue(), ijk_to_local(node, volume), box)
+
+
+def _check_value(node, segment_id: str) -> None:
+    """Refuses a segment whose voxels are not its own."""
+    segmentation, name = node.GetSegmentation(), segment_name(node, segment_id)
+    segment = segmentation.GetSegment(segment_id)
+    value, image = segment.GetLabelValue(), segment.GetRepresentation(BINARY_LABELMAP)
+    remedy = "Load the segmentation from its file again, or remove this segment."
+    if value < 1:
+        raise VolumeError(f"'{name}' has the label value {value}, which is the background's or none.", remedy)
+    for other in segment_ids(node):
+        one = segmentation.GetSegment(other)
+        shared = image is not None and one.GetRepresentation(BINARY_LABELMAP) is image
+        if other != segment_id and shared and one.GetLabelValue() == value:
+            raise VolumeError(
+                f"'{name}' and '{segment_name(node, other)}' have the same voxels and label value {value}.",
+                remedy,
+            )
+
+
+def count_voxels(node, segment_id: str) -> int:
+    """A segment's voxels, those outside of any volume too."""
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    image = segment.GetRepresentation(BINARY_LABELMAP)
+    if image is None or image.IsEmpty() or not image.GetPointData().GetScalars():
+        return 0
+    return np.count_nonzero(vtk_to_numpy(image.GetPointData().GetScalars()) == segment.GetLabelValue())
 
 
 def stamp(node, segment_id: str) -> tuple[int, int] | None:

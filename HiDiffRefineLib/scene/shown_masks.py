@@ -11,7 +11,7 @@ from HiDiffRefineLib.scene import segmentation_nodes as segmentations
 from HiDiffRefineLib.scene.labelmaps import paste
 from HiDiffRefineLib.session.editing import SEED
 from HiDiffRefineLib.session.engine import model_name
-from HiDiffRefineLib.volumes.provenance import made_here
+from HiDiffRefineLib.volumes.provenance import VOXELS, made_here
 
 if TYPE_CHECKING:
     from HiDiffRefineLib.scene.scene_session import SceneSession
@@ -71,11 +71,19 @@ def write(scene: "SceneSession", segment_id: str, box: Box, before: np.ndarray, 
         scene.writer.write(segment_id, box, before, after, to_local)
 
 
-def mark_made(scene: "SceneSession", segment_id: str) -> None:
-    """Says in a segment that it is in progress, and how it came about, for whoever it is exported to."""
+def mark_made(scene: "SceneSession", segment_id: str, automatic: bool = False) -> None:
+    """Says in a segment that it is in progress, and how it came about, for whoever it is exported to.
+
+    Args:
+        automatic: whether no user had a part in it. How many voxels it has is said, too: others may change
+            them with no session open, and leave the tags (see `segmentation_nodes.label_of`).
+    """
     engine, layer = scene.session.engine, scene.session.state.layers[scene.name_of(segment_id)]
     steps, hints = engine.refiner_bundle.settings["steps"], len(layer.told.hints)
-    made = made_here(bundle=model_name(engine), seed=SEED, steps=steps, hints=hints)
+    parameters = {"bundle": model_name(engine), "seed": SEED, "steps": steps, "hints": hints}
+    if automatic:
+        parameters[VOXELS] = segmentations.count_voxels(scene.node, segment_id)
+    made = made_here(automatic, **parameters)
     with scene.own_writes():
         segmentations.mark(scene.node, segment_id, completed=False, made=made)
 

@@ -9,7 +9,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.inference.messages import Doubt
 from HiDiffRefineLib.scene.matrices import as_array, as_matrix, to_world
-from HiDiffRefineLib.volumes.checks import check_grid
+from HiDiffRefineLib.volumes.checks import check_grid, check_place
 from HiDiffRefineLib.volumes.volume import Volume
 
 DOUBT_NAME = "HiDiffRefine uncertainty"
@@ -22,7 +22,7 @@ def volume_of(node) -> Volume:
         VolumeError: no voxels, more than one component a voxel, a transform that is not linear or that
             shears, or a grid that `check_grid` refuses.
     """
-    name = node.GetName()
+    name = node.GetName() or ""
     image = node.GetImageData()
     if image is None or not image.GetPointData().GetScalars():
         raise VolumeError(f"'{name}' holds no image.", "Load it again, or choose another volume.")
@@ -33,9 +33,11 @@ def volume_of(node) -> Volume:
         )
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
+    check_place(as_array(matrix))
     ijk_to_world = to_world(node) @ as_array(matrix)
+    check_place(ijk_to_world)
     spacing = np.linalg.norm(ijk_to_world[:3, :3], axis=0)
-    check_grid(image.GetDimensions(), spacing, ijk_to_world[:3, :3] / spacing)
+    check_grid(image.GetDimensions(), spacing, ijk_to_world[:3, :3] / np.where(spacing > 0, spacing, 1))
     return Volume(slicer.util.arrayFromVolume(node), ijk_to_world, name, _modality(node))
 
 

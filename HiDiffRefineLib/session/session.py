@@ -104,7 +104,7 @@ class RefinementSession:
 
     def mask(self, name: str | None = None) -> np.ndarray:
         """Read-only view (bool, k, j, i) of a segment's mask, which follows its edits; None: the selected."""
-        view = found(name or self.selected, self.state).mask.view()
+        view = found(self.selected if name is None else name, self.state).mask.view()
         view.setflags(write=False)
         return view
 

@@ -9,6 +9,8 @@ from HiDiffRefineLib.geometry.boxes import slabs, whole_box
 
 # From micro-CT to the thickest slices.
 SPACING_RANGE_MM = (0.001, 50.0)
+# A kilometre: some programs count from odd places, but none from there.
+FARTHEST_MM = 1e6
 # Hardly a segmentation has more labels.
 MOST_LABELS = 255
 # How far from a whole number a label may be that was stored scaled.
@@ -58,6 +60,15 @@ def check_grid(
             f"Correct the file's header: each spacing must lie between {low:g} and {high:g} mm.",
         )
     check_direction(direction)
+
+
+def check_place(ijk_to_ras: np.ndarray) -> None:
+    """Refuses (VolumeError) a 4×4 that holds no numbers, or lies where no patient is."""
+    if not np.isfinite(ijk_to_ras).all() or np.abs(ijk_to_ras).max() > FARTHEST_MM:
+        raise VolumeError(
+            f"The image lies nowhere: its origin or its axes are no numbers, or beyond {FARTHEST_MM:g} mm.",
+            "Correct the origin and the spacing in the file's header, or in 3D Slicer's Volumes module.",
+        )
 
 
 def check_direction(direction: np.ndarray) -> None:

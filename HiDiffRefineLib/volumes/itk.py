@@ -18,9 +18,11 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 _lock = threading.Lock()
-# Of ITK, up to an empty line; of nifti_clib; of VNL, with the matrix that it did not like.
-_WARNINGS = re.compile(
-    rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?|/\S*/vnl/.*\n(?:M = \[[^\]]*\]\n?)?)",
+# Of ITK, up to an empty line; of nifti_clib; of VNL, with the matrix that it did not like; of MetaIO.
+_MESSAGES = re.compile(
+    rb"^(?:WARNING: In (?s:.*?)(?:\n\n|\Z)|(?:\*\*|\+\+) .*\n?|/\S*/vnl/.*\n(?:M = \[[^\]]*\]\n?)?"
+    rb"|(?:Meta(?:Image|Object): |Skipping unrecognized field |Incomplete file record definition"
+    rb"|Uncompress failed|\w+ required and not defined|\w+ defined prior to defining |   ideal = ).*\n?)",
     re.MULTILINE,
 )
 
@@ -58,12 +60,15 @@ def check_letters(path: Path) -> None:
 
 
 @contextmanager
-def native_calls() -> Iterator[None]:
+def native_calls(codecs: bool = False) -> Iterator[None]:
     """Around whatever has ITK read or write a file: numbers with a decimal point, and no messages of its own.
 
     All this belongs to the whole process, hence the lock.
+
+    Args:
+        codecs: whether GDCM unpacks pixels, whose libraries have messages without end.
     """
-    with _lock, _decimal_points(), _small_shear_allowed(), _messages_dropped():
+    with _lock, _decimal_points(), _small_shear_allowed(), _messages_dropped(codecs):
         yield
 
 
@@ -95,11 +100,11 @@ def _small_shear_allowed() -> Iterator[None]:
 
 
 @contextmanager
-def _messages_dropped() -> Iterator[None]:
-    """Drops what ITK, GDCM and nifti_clib report of a bad file besides raising: the user gets our sentence.
+def _messages_dropped(codecs: bool) -> Iterator[None]:
+    """Drops what ITK, nifti_clib and MetaIO report of a file besides raising: the user gets our sentence.
 
-    What other threads write to the standard error meanwhile comes a moment later. It is lost where the file
-    is bad: nobody can tell what is whose.
+    What other threads write to the standard error meanwhile comes a moment later. It is lost only where GDCM
+    finds damaged pixels: nobody can tell what is whose.
     """
     try:
         saved = os.dup(2)
@@ -108,11 +113,14 @@ def _messages_dropped() -> Iterator[None]:
         return
     with TemporaryFile() as told:
         os.dup2(told.fileno(), 2)
+        bad = True
         try:
             yield
+            bad = False
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-        told.seek(0)
-        if others := _WARNINGS.sub(b"", told.read()):
-            os.write(2, others)
+            told.seek(0)
+            others = _MESSAGES.sub(b"", told.read())
+            if others and not (bad and codecs):
+                os.write(2, others)

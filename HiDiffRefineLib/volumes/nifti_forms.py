@@ -4,6 +4,8 @@ Format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
 """
 
 import gzip
+import os
+import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 # Voxels by which both may differ: files round.
 TOLERANCE = 0.1
 _SIZE = 348
+_PACKING = 6
 # Codes, quaternion and offset, and the rows of the sform.
 _FORMS, _FORMS_AT = "2h6f12f", 252
 _PIXDIM, _PIXDIM_AT = "4f", 76
@@ -63,14 +66,30 @@ def read_forms(path: Path) -> NiftiForms | None:
     return NiftiForms(handedness, values, qform if values[0] > 0 else None, sform if values[1] > 0 else None)
 
 
-def write_forms(path: Path, forms: NiftiForms) -> None:
-    """Puts both places into the header of a NIfTI-1 file that ITK wrote, which knows one."""
-    with _opened(path) as file:
-        content = bytearray(file.read())
-    struct.pack_into("<f", content, _PIXDIM_AT, forms.handedness)
-    struct.pack_into(f"<{_FORMS}", content, _FORMS_AT, *forms.values)
-    # No time in it: the same segmentation gives the same bytes.
-    path.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
+def write_forms(plain: Path, path: Path, forms: NiftiForms) -> None:
+    """A NIfTI-1 file that ITK wrote, which knows one place, with both in its header.
+
+    Args:
+        plain: as ITK wrote it, not packed; it is gone afterwards.
+        path: .nii, or .nii.gz: packed here, for the first time.
+    """
+    with plain.open("r+b") as file:
+        header = bytearray(file.read(_SIZE))
+        struct.pack_into("<f", header, _PIXDIM_AT, forms.handedness)
+        struct.pack_into(f"<{_FORMS}", header, _FORMS_AT, *forms.values)
+        file.seek(0)
+        file.write(header)
+    if path.suffix != ".gz":
+        os.replace(plain, path)
+        return
+    # No name and no time in it: the same segmentation gives the same bytes.
+    with (
+        plain.open("rb") as file,
+        path.open("wb") as new,
+        gzip.GzipFile("", "wb", _PACKING, new, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(file, packed, 1 << 20)
+    plain.unlink()
 
 
 def difference(forms: NiftiForms, ijk_to_ras: np.ndarray, shape_kji: tuple[int, ...]) -> str:

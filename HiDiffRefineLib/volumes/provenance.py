@@ -10,6 +10,9 @@ TYPE, NAME = "DICOM.SegmentAlgorithmType", "DICOM.SegmentAlgorithmName"
 # Of our own: what Slicer's exporter has no tag for.
 PARAMETERS = "HiDiffRefine.Parameters"
 OUR_NAME = "HiDiffRefine"
+_APART = "; "
+# The parameter that says how many voxels there were.
+VOXELS = "voxels"
 
 
 def made_here(automatic: bool = False, **parameters: object) -> dict[str, str]:
@@ -20,9 +23,15 @@ def made_here(automatic: bool = False, **parameters: object) -> dict[str, str]:
     Args:
         automatic: whether no user had a part in it.
     """
-    note = "; ".join(f"{name}={value}" for name, value in parameters.items())
+    note = _APART.join(f"{name}={value}" for name, value in parameters.items())
     kind = "AUTOMATIC" if automatic else "SEMIAUTOMATIC"
     return {TYPE: kind, NAME: f"{OUR_NAME} {__version__}", PARAMETERS: note}
+
+
+def parameters_in(tags: dict[str, str]) -> dict[str, str]:
+    """The parameters that `made_here` has put into tags."""
+    pairs = (part.partition("=") for part in tags.get(PARAMETERS, "").split(_APART))
+    return {name: value for name, equals, value in pairs if equals}
 
 
 def tags_in(text: str) -> dict[str, str]:

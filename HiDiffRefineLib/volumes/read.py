@@ -1,5 +1,6 @@
 """Volumes and labelmaps from NIfTI, NRRD and MetaImage files."""
 
+import errno
 import io
 import math
 import os
@@ -19,6 +20,7 @@ from HiDiffRefineLib.volumes.checks import (
     check_direction,
     check_grid,
     check_intensities,
+    check_place,
     damaged,
     likeness_to_labels,
     not_numbers,
@@ -30,6 +32,7 @@ from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_c
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.nifti2 import as_nifti1
 from HiDiffRefineLib.volumes.nifti_forms import read_forms
+from HiDiffRefineLib.volumes.packed import check_packed
 from HiDiffRefineLib.volumes.seg_nrrd import check_values, flattened, labels_in, layers_in, legible
 from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.unzipped import Unzipped
@@ -46,6 +49,8 @@ _NIFTI_TYPES = {
     "256": "i1",
     "512": "u2",
     "768": "u4",
+    "1024": "i8",
+    "1280": "u8",
 }
 # In the name of a file that may be a segmentation.
 _SAYS_LABELS = re.compile(r"(?<![a-z])(?:seg|segmentation|labels?|labelmap|mask)(?![a-z])", re.IGNORECASE)
@@ -134,7 +139,7 @@ def read_probabilities(path: str | os.PathLike) -> tuple[int, Iterator[Volume]]:
             raise VolumeError("Maps of probabilities are NIfTI files.", "Use the file of --probabilities.")
         path.open("rb").close()
         check_letters(path)
-        with _in_small_letters(path) as file, native_calls():
+        with _as_itk_reads(path) as file, native_calls():
             reader = opened(file)
             try:
                 reader.ReadImageInformation()
@@ -149,7 +154,7 @@ def _maps(path: Path, reader: sitk.ImageFileReader) -> Iterator[Volume]:
     affine = affine_from_itk(reader.GetOrigin()[:3], reader.GetSpacing()[:3], direction)
     shape = reader.GetSize()[2::-1]
     slope, intercept = (float(reader.GetMetaData(f"scl_{name}")) for name in ("slope", "inter"))
-    with named(path), _nifti_voxels(path, reader) as (file, kind):
+    with named(path), _as_itk_reads(path) as readable, _nifti_voxels(readable, reader) as (file, kind):
         for _ in range(math.prod(reader.GetSize()[3:])):
             array = np.empty(shape, kind)
             if file.readinto(memoryview(array).cast("B")) != array.nbytes:
@@ -172,10 +177,10 @@ def named(path: Path) -> Iterator[None]:
     except VolumeError as error:
         raise VolumeError(f"{path.name}: {error.message}", error.remedy) from error
     except OSError as error:
-        raise VolumeError(
-            f"{path.name} cannot be read: {error.strerror}.",
-            "Check the permissions of the file and of its folder, or copy it into a folder of your own.",
-        ) from error
+        remedy = "Check the permissions of the file and of its folder, or copy it into a folder of your own."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # of a copy that is unpacked
+            remedy = "Make room in the folder of temporary files, or set TMPDIR to another one."
+        raise VolumeError(f"{path.name} cannot be read: {error.strerror}.", remedy) from error
 
 
 def title(path: Path) -> str:
@@ -199,7 +204,7 @@ def _read(path: Path, thinnest: int = 2, layered: bool = False) -> Volume:
         raise unknown()
     path.open("rb").close()  # Python says why a file can't be read, ITK only that it can't
     check_letters(path)
-    with _in_small_letters(path) as named_so, as_nifti1(named_so) as file, native_calls():
+    with _as_itk_reads(path) as file, native_calls():
         array, ijk_to_ras = _read_file(file, thinnest, layered)
         forms = read_forms(file) if file.name.lower().endswith(_NIFTI) else None
         return Volume(array, ijk_to_ras, title(path), forms=forms)
@@ -211,6 +216,13 @@ def unknown() -> VolumeError:
         "This kind of file is not known.",
         f"Use {', '.join(EXTENSIONS)}, or DICOM where an image is asked for.",
     )
+
+
+@contextmanager
+def _as_itk_reads(path: Path) -> Iterator[Path]:
+    """The file, or a NIfTI file like it in a form and under a name that ITK knows."""
+    with _in_small_letters(path) as named_so, as_nifti1(named_so) as file:
+        yield file
 
 
 @contextmanager
@@ -253,6 +265,7 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
     check_grid(size, [unit * step for step in reader.GetSpacing()], direction, thinnest)
     if path.name.lower().endswith(_NIFTI):
         check_nifti_voxels(path, reader)
+    check_packed(path)
 
     try:
         array = sitk.GetArrayFromImage(reader.Execute())
@@ -260,6 +273,7 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
         raise _unreadable(error) from error
     affine = placed(reader)
     affine[:3] *= unit
+    check_place(affine)
     components = reader.GetNumberOfComponents()
     # Drops further axes, of length 1.
     return array.reshape(*size[2::-1], *([components] if components > 1 else [])), affine

@@ -6,6 +6,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.volumes.packed import nrrd_header
 
 _MM = {
     "m": 1e3, "meter": 1e3, "metre": 1e3, "dm": 100.0, "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0,
@@ -14,8 +15,6 @@ _MM = {
 }  # fmt: skip
 # What says nothing stands for millimetres, as it does for every reader.
 _UNKNOWN = {"", "?", "???", "none", "unknown", "pixel", "pixels", "voxel", "voxels", "1"}
-# An NRRD header is lines of text up to an empty one.
-_LONGEST_HEADER = 1 << 20
 _FIELD = re.compile(rb"^(?:space )?units: *(.*?) *\r?$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -43,9 +42,7 @@ def unit_mm(path: Path, reader: sitk.ImageFileReader) -> float:
 
 def _nrrd_units(path: Path) -> list[str]:
     """Of the first three axes in space; further ones may count seconds."""
-    with path.open("rb") as file:
-        header = re.split(rb"\r?\n\r?\n", file.read(_LONGEST_HEADER), maxsplit=1)[0]
-    field = _FIELD.search(header)
+    field = _FIELD.search(nrrd_header(path)[0])
     if field is None:
         return []
     return [unit.decode("utf-8", "replace") for unit in re.findall(rb'"([^"]*)"', field[1])[:3]]

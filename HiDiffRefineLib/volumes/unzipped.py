@@ -5,17 +5,17 @@ import zlib
 
 # At a time; `gzip` takes 8 kB.
 _PACKED_BYTES, _UNPACKED_BYTES = 1 << 16, 1 << 20
-_GZIP = 31  # zlib's number for the format, whose checksum it verifies
+_EITHER = 47  # zlib's number for formats with a checksum, which it verifies: gzip's and its own
 
 
 class Unzipped(io.RawIOBase):
-    """The content of an open gzip file, of several parts even, from its first byte to the last.
+    """The content of an open gzip (or zlib) file, of several parts even, from its first byte to the last.
 
     Reading raises zlib.error where the file is damaged, and EOFError where it is cut off.
     """
 
     def __init__(self, packed: io.BufferedIOBase):
-        self._packed, self._left, self._part = packed, b"", zlib.decompressobj(_GZIP)
+        self._packed, self._left, self._part = packed, b"", zlib.decompressobj(_EITHER)
 
     def readable(self) -> bool:
         """It is, from front to back."""
@@ -29,7 +29,7 @@ class Unzipped(io.RawIOBase):
                 self._left = (self._part.unused_data or self._packed.read(_PACKED_BYTES)).lstrip(b"\0")
                 if not self._left:
                     return 0
-                self._part = zlib.decompressobj(_GZIP)
+                self._part = zlib.decompressobj(_EITHER)
             block = self._part.decompress(self._left, size)
             if block:
                 self._left = self._part.unconsumed_tail

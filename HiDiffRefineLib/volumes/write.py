@@ -98,12 +98,14 @@ def _write(
         image.SetMetaData(key, value)
     # ITK does not know every extension in capitals.
     file = path.with_name(title(path) + path.name[len(title(path)) :].lower())
+    both = forms is not None and not fields
+    written = file.with_name(".plain.nii") if both else file
     try:
         with native_calls():
-            sitk.WriteImage(image, str(file), useCompression=True)
+            sitk.WriteImage(image, str(written), useCompression=not both)
         del image  # maps of a whole CT are large
-        if forms and not fields:
-            write_forms(file, forms)
+        if both:
+            write_forms(written, file, forms)
         _check_written(file, arrays, ijk_to_ras, fields)
     except (RuntimeError, VolumeError) as error:
         raise OSError(errno.EIO, "read back, it is not the same") from error

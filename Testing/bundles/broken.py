@@ -1,17 +1,13 @@
 """Broken and odd bundles: each is used, or refused in a sentence with a remedy.
 
-    python -m Testing.bundles.broken COUNT SEED FOLDER
-
-spoils so many and prints what ended otherwise. Weights are spoilt under their own digest as well: whoever
-makes a bundle enters the digest of whatever was written.
+Weights are spoilt under their own digest as well: whoever makes a bundle enters the digest of whatever was
+written.
 """
 
 import hashlib
 import json
 import random
 import shutil
-import sys
-import warnings
 from pathlib import Path
 
 import torch
@@ -19,10 +15,10 @@ import torch
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import load_bundle, refiner_of, update_settings, write_weights
 from HiDiffRefineLib.bundles.schema import METADATA_FILE
-from HiDiffRefineLib.errors import HiDiffRefineError, is_memory_full
 from HiDiffRefineLib.inference.models import load_network
 from HiDiffRefineLib.networks.build import build_network
-from Testing.volumes.broken import spoilt
+from Testing.spoil import change_a_value, spoilt
+from Testing.tally import Tally, content_of
 
 MODELS = Path(__file__).parents[2] / "models"
 NETWORKS = {
@@ -36,8 +32,6 @@ NETWORKS = {
         {"channels": [8] * 4, "light": [8] * 4, "blocks": [1] * 4, "embedding": 16, "heads": 2},
     ),
 }
-# What may stand in any field of JSON, huge and negative numbers and other types among it.
-VALUES = [None, True, 0, 1, -1, 7, 2.5, 1e300, 10**30, "", "x", "é\0", "../..", [], [1], [[]], {}, {"a": 1}]
 
 
 def good_bundles(folder: Path) -> dict[Path, str]:
@@ -65,7 +59,7 @@ def spoil(folder: Path, key: str, chance: random.Random) -> None:
         # Networks, chain and weights are what the code goes by; the rest is mostly text.
         settings = metadata["hidiffrefine"]
         part = settings["networks"][key] if way == 2 else chance.choice([metadata, settings])
-        _change(part, chance)
+        change_a_value(part, chance)
         manifest.write_text(json.dumps(metadata), encoding="utf-8")
     elif way == 3:
         weights.write_bytes(spoilt(weights.read_bytes(), chance))
@@ -85,24 +79,6 @@ def spoil(folder: Path, key: str, chance: random.Random) -> None:
             path.mkdir()
 
 
-def _change(part: dict, chance: random.Random) -> None:
-    """One value somewhere in a part of a JSON becomes another, or goes."""
-    places = []
-
-    def walk(node) -> None:
-        for key in node if isinstance(node, dict) else range(len(node)):
-            places.append((node, key))
-            if isinstance(node[key], (dict, list)):
-                walk(node[key])
-
-    walk(part)
-    node, key = chance.choice(places)
-    if chance.random() < 0.2:
-        del node[key]
-    else:
-        node[key] = chance.choice(VALUES)
-
-
 def use(folder: Path, key: str) -> None:
     """All that commands do with a bundle before the first voxel."""
     bundle = load_bundle(folder)
@@ -114,41 +90,19 @@ def use(folder: Path, key: str) -> None:
     load_network(bundle, key, torch.device("cpu"))
 
 
-def wrong_endings(count: int, seed: int, folder: Path) -> list[str]:
-    """What so many spoilt bundles ended in beside use, and refusals with a remedy; those stay."""
-    chance, wrong = random.Random(seed), []
+def bundles(count: int, seed: int, folder: Path) -> Tally:
+    """So many spoilt bundles; what something was wrong with stays in the folder."""
+    chance, tally = random.Random(seed), Tally()
     good = good_bundles(folder)
     for n in range(count):
         source = chance.choice(list(good))
         target = folder / f"{n} {good[source]}"
         shutil.copytree(source, target)
         spoil(target, good[source], chance)
-        before = _content(target)
-        found = len(wrong)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                use(target, good[source])
-        except HiDiffRefineError as error:
-            sentence = error.message.endswith((".", ")")) or ":" in error.message
-            if not error.remedy or "Errno" in error.message or "\n" in error.message or not sentence:
-                wrong.append(f"{target.name}: {error.message!r} {error.remedy!r}")
-        except Exception as error:
-            # The command line has a sentence for a size that no memory holds.
-            if not is_memory_full(error):
-                wrong.append(f"{target.name}: {type(error).__name__} {error}")
-        if _content(target) != before:
-            wrong.append(f"{target.name}: reading has changed it")
-        if len(wrong) == found:
+        before = content_of(target)
+        fine = tally.take(target.name, lambda target=target, key=good[source]: use(target, key))
+        if content_of(target) != before:
+            tally.wrong.append(f"{target.name}: reading has changed it")
+        elif fine:
             shutil.rmtree(target)
-    return wrong
-
-
-def _content(folder: Path) -> dict[Path, bytes | None]:
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
-
-
-if __name__ == "__main__":
-    Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
-    found = wrong_endings(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    print("\n".join(found) or "All were used, or refused in a sentence.")
+    return tally

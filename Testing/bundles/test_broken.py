@@ -1,12 +1,10 @@
-"""A few of the bundles of broken.py; HIDIFF_BROKEN=3000 has so many spoilt."""
+"""A few of the bundles of broken.py; see Testing/broken.py for thousands."""
 
-import os
-
-from Testing.bundles.broken import wrong_endings
-
-COUNT = int(os.environ.get("HIDIFF_BROKEN", 40))
+from Testing.bundles.broken import bundles
+from Testing.tally import trials
 
 
 def test_broken_bundles_are_used_or_refused_in_a_sentence(tmp_path, capfd):
-    assert wrong_endings(COUNT, 1, tmp_path) == []
+    tally = bundles(trials(40), 1, tmp_path)
+    assert tally.wrong == [] and tally.read and tally.inputs == trials(40)
     assert capfd.readouterr() == ("", "")

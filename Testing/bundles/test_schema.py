@@ -155,6 +155,14 @@ def test_unknown_name_is_refused_with_the_known_ones(name):
     assert ", ".join(SHIPPED) in caught.value.remedy
 
 
+def test_a_name_of_several_words(tmp_path, monkeypatch):
+    """What is listed can be chosen."""
+    name = "my é model (2)"
+    shutil.copytree(MODELS / "refiner", tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
+    monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path))
+    assert load_bundle(name).name == name
+
+
 def test_models_folder_and_path(tmp_path, monkeypatch):
     shutil.copytree(MODELS / "refiner", tmp_path / "mine", ignore=shutil.ignore_patterns("*.safetensors"))
     monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path))

@@ -236,3 +236,25 @@ def test_ctrl_c_keeps_what_is_done(measure, interrupt, small_models, capsys, pla
 def test_ctrl_c_before_anything_is_done_writes_nothing(measure, interrupt):
     interrupt("run.answers", 1)
     assert measure("--bundle", "hippocampus-mr") == (130, None)
+
+
+def test_a_case_that_fails_in_the_last_table_loses_none(measure, monkeypatch, capsys):
+    """Such as an image that can't be read any more, or a full memory."""
+    figures = small.lesion_figures
+
+    def failing(pipeline, volume, *more):
+        if volume.name == "two":
+            raise MemoryError
+        return figures(pipeline, volume, *more)
+
+    monkeypatch.setattr(small, "lesion_figures", failing)
+    status, result = measure("--bundle", "hippocampus-mr", "--hints", 1)
+    told = capsys.readouterr()
+    assert status == 1 and "The figures lack 1 case: two.nii.gz" in told.err
+    assert result.keys() >= {"rows", "hints", "small_lesions"} and list(result["left_out"]) == ["two.nii.gz"]
+
+
+def test_small_things_are_looked_at_in_the_cases_that_are_left(measure, cases):
+    (cases / "images" / "two.nii.gz").write_bytes(b"damaged")
+    status, result = measure("--bundle", "hippocampus-mr", "--hints", 1)
+    assert status == 1 and result["cases"] == ["one"] and "small_lesions" in result

@@ -277,6 +277,22 @@ def test_the_user_tells_what_no_name_says(refine, markups, capsys):
     assert "is called 'click'" in capsys.readouterr().err
 
 
+def test_a_new_segment_takes_no_hints_of_another(refine, tmp_path, capsys):
+    """The module's lists hold those of all segments."""
+    points = [
+        {"label": f"F-{n}", "position": [x, 15, 17], "description": description}
+        for n, (x, description) in enumerate([(15, "0 Segment_1"), (14, "")])
+    ]
+    markup = {"type": "Fiducial", "name": "HiDiffRefine +", "coordinateSystem": "LPS"}
+    path = tmp_path / "points.mrk.json"
+    for kept, expected in ((points, 0), (points[:1], 1)):
+        path.write_text(json.dumps({"markups": [markup | {"controlPoints": kept}]}))
+        status, _ = refine(path, more=("--segment", "cyst", "--new-segment"))
+        told = capsys.readouterr()
+        assert status == expected, told.err
+        assert ("1 of 1 hints met" in told.out) if status == 0 else "no hints for the chosen" in told.err
+
+
 def test_a_further_segment_beside_others(refine, halves, markups, capsys):
     hints = markups("positive", (3, 3, 3))
     status, output = refine(hints, more=("--segment", "cyst", "--new-segment"))

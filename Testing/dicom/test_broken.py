@@ -1,11 +1,6 @@
 """Damaged files: refused with a sentence, quickly, and nothing is left half written."""
 
-import json
-import os
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,23 +10,22 @@ from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.segments import segments_of
 from HiDiffRefineLib.dicom.series import read_series
 from HiDiffRefineLib.errors import VolumeError
+from Testing.dicom.broken import broken_files
 from Testing.dicom.made_up import STORED, write_series
+from Testing.dicom.odd import odd_exports
+from Testing.tally import trials
 from Testing.volumes.samples import SPLEEN
 
-SCRIPT = Path(__file__).with_name("broken_inputs.py")
-COUNT = 1000
+
+def test_broken_files_are_read_or_refused_in_a_sentence(tmp_path):
+    count = trials(150)
+    for tally in broken_files(count, 0, tmp_path).values():
+        assert tally.wrong == [] and tally.read and tally.inputs == count
 
 
-def test_a_thousand_broken_inputs(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "PYTHONFAULTHANDLER": "1"}
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), str(COUNT), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout)
-    assert told["faults"] == []
-    # An alarm in the midst of a library's work may pass for damage: the clock tells.
-    assert told["slowest_s"][0] < 5, told["slowest_s"]
-    assert sum(told["outcomes"].values()) == COUNT
+def test_exports_of_odd_series_are_read_back(tmp_path):
+    tally = odd_exports(trials(20), 0, tmp_path)
+    assert tally.wrong == [] and tally.read == trials(20)
 
 
 @pytest.mark.parametrize("tag", [(0x8, 0x18), (0x8, 0x60), (0x20, 0xE), (0x20, 0x52)])

@@ -1,8 +1,10 @@
 """Arrays seen from grids that have their voxels in the same places."""
 
+import warnings
 from itertools import permutations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +52,12 @@ def test_an_axis_of_one_voxel_needs_no_direction():
     seen, first = laid(array, thick, np.eye(4))
     np.testing.assert_array_equal(seen, array)
     assert tuple(first) == (6, 5, 4)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, 1e9, 1e300])
+def test_what_lies_nowhere_is_not_laid(number):
+    place = np.eye(4)
+    place[1, 3] = number
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert laid(np.zeros((3, 4, 5), bool), place, np.eye(4)) is None

@@ -119,6 +119,16 @@ def test_a_lost_worker_loses_no_level(worker, session):
     assert not worker.ready and not np.array_equal(masks[2], masks[9])
 
 
+def test_a_log_that_cannot_be_written_is_a_sentence(monkeypatch):
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    with pytest.raises(WorkerError, match="No space left on device") as caught:
+        Worker()
+    assert "TMPDIR" in caught.value.remedy
+
+
 def test_looking_for_news_never_takes_longer_than_a_blink(session):
     session.add_click(at(10, 25, 25))
     took, previews, edit = [], 0, session.refine(wait=False)

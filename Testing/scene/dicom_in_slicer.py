@@ -90,8 +90,21 @@ def check_how_a_segment_was_made_goes_along(scene, folder):
     ]
     assert tags[0][TYPE] == "SEMIAUTOMATIC" and tags[0][NAME].startswith("HiDiffRefine ")
     assert tags[0][PARAMETERS].startswith("bundle=hippocampus-mr; seed=0; steps=")
-    assert tags[0][PARAMETERS].endswith("hints=1") and tags[1][PARAMETERS].endswith("hints=0")
-    assert tags[2][TYPE] == "MANUAL"
+    assert tags[0][PARAMETERS].endswith("hints=1") and tags[2][TYPE] == "MANUAL"
+    assert tags[1][TYPE] == "AUTOMATIC" and "hints=0" in tags[1][PARAMETERS]
+
+
+def check_what_a_user_changed_with_no_session_open_is_not_automatic(scene, folder):
+    session, series, _ = loaded(scene, folder, GRIDS["straight"])
+    session.close()
+
+    def kinds():
+        found = run(segments_on(series, session.node, session.volume_node))[0]
+        return [tags_in(segment.label.tags)[TYPE] for segment in found]
+
+    assert kinds() == ["AUTOMATIC", "AUTOMATIC"]
+    paint(session.node, list(session.keys)[1], cube(2, 2, 2), session)
+    assert kinds() == ["AUTOMATIC", "SEMIAUTOMATIC"]
 
 
 def check_overlapping_and_empty_segments(scene, folder):

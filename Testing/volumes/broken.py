@@ -1,46 +1,28 @@
-"""Broken and odd files: each is read, or refused in a sentence.
-
-    python -m Testing.volumes.broken COUNT SEED FOLDER
-
-reads so many and prints what ended otherwise; the file stays in the folder.
-"""
+"""Broken images, masks, maps of probabilities and hints: each is read, or refused in a sentence."""
 
 import json
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from HiDiffRefineLib.errors import HiDiffRefineError
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.files import read_hints
+from HiDiffRefineLib.hints.hint import bounds_ras
 from HiDiffRefineLib.hints.naming import list_name
 from HiDiffRefineLib.hints.signs import Signs
 from HiDiffRefineLib.volumes.labels import nameless_label
 from HiDiffRefineLib.volumes.read import read_probabilities, read_segmentation, read_volume
 from HiDiffRefineLib.volumes.write import write_segmentation
+from Testing.spoil import change_a_value, spoilt
+from Testing.tally import Tally, content_of
 
 GRID = Grid((50, 50, 50), np.diag([-1.0, -1, 1, 1]))
-# Most of what can go wrong stands in the header.
-HEADER = 600
-# What means something somewhere: infinity, NaN, huge and negative numbers, Latin-1, words of the formats.
-WORDS = [
-    b"\0\0",
-    b"\xff\xff",
-    b"\0\0\x80\x7f",
-    b"\0\0\xc0\x7f",
-    *(
-        word.encode("latin-1")
-        for word in ["-1", "nan", "1e40", "99999999999", "é", "0", "none", '"', "true", "null", "[]", "{}"]
-    ),
-    b"\n",
-]
 
 
-def good_files(folder: Path) -> dict[str, bytes]:
+def good_images(folder: Path) -> dict[str, bytes]:
     """Extension → a good file of that kind."""
     labels = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint8)
     image = sitk.GetImageFromArray(labels * 50)
@@ -53,12 +35,6 @@ def good_files(folder: Path) -> dict[str, bytes]:
     path = folder / "good.seg.nrrd"
     write_segmentation(path, labels, np.eye(4), [nameless_label(1), nameless_label(2)])
     files["seg.nrrd"] = path.read_bytes()
-    points = [{"label": "pos-1", "position": [1, 2, 3], "description": "1 A"}, {"position": [1, 2, 3]}]
-    markups = [
-        {"type": "Fiducial", "name": list_name(True), "coordinateSystem": "LPS", "controlPoints": points},
-        {"type": "Curve", "name": "neg", "controlPoints": points},
-    ]
-    files["mrk.json"] = json.dumps({"markups": markups}).encode()
     # As NIfTI-2, with every field that is read set to something.
     header = bytearray(544)
     header[:8] = b"\x1c\x02\0\0n+2\0"
@@ -71,64 +47,69 @@ def good_files(folder: Path) -> dict[str, bytes]:
     return files | {"2.nii": bytes(header) + labels.tobytes()}
 
 
-def spoilt(content: bytes, chance: random.Random) -> bytes:
-    """Some bytes changed, taken out, put in, swapped or cut off."""
-    content = bytearray(content)
-    for _ in range(chance.choice([1, 1, 2, 4, 10])):
-        if not content:
-            break
-        end = min(len(content), HEADER) if chance.random() < 0.85 else len(content)
-        place, way = chance.randrange(end), chance.randrange(6)
-        if way == 0:
-            content[place] = chance.randrange(256)
-        elif way == 1:
-            del content[place : place + chance.randrange(1, 20)]
-        elif way == 2:
-            content[place:place] = bytes(chance.randrange(256) for _ in range(chance.randrange(1, 6)))
-        elif way == 3:
-            content = content[:place]
-        elif way == 4:
-            word = chance.choice(WORDS)
-            content[place : place + len(word)] = word
-        else:
-            other = chance.randrange(len(content))
-            content[place : place + 8] = content[other : other + 8]
-    return bytes(content)
+def good_hints(folder: Path) -> dict[str, bytes]:
+    """The same for hints: points and a curve, and what is painted."""
+    points = [{"label": "pos-1", "position": [1, 2, 3], "description": "1 A"}, {"position": [1, 2, 3]}]
+    markups = [
+        {"type": "Fiducial", "name": list_name(True), "coordinateSystem": "LPS", "controlPoints": points},
+        {"type": "Curve", "name": "neg", "controlPoints": points},
+    ]
+    images = good_images(folder)
+    painted = {extension: images[extension] for extension in ("seg.nrrd", "nii.gz")}
+    return {"mrk.json": json.dumps({"markups": markups}).encode()} | painted
 
 
-def readers(path: Path) -> list[Callable[[], object]]:
-    """What may be asked of a file."""
-    hints = [lambda: read_hints(path, GRID, Signs()), lambda: read_hints(path, GRID, Signs(), "A")]
-    if path.name.endswith(".json"):
-        return hints
-    images = [lambda: read_volume(path), lambda: read_segmentation(path)]
-    return [*images, *hints, *([lambda: read_probabilities(path)] if ".nii" in path.name else [])]
+def images(count: int, seed: int, folder: Path) -> Tally:
+    """So many broken files; what something was wrong with stays in the folder."""
+    return _broken(count, seed, folder, good_images(folder), _image_readers)
 
 
-def wrong_endings(count: int, seed: int, folder: Path) -> list[str]:
-    """What reading so many spoilt files ended in beside volumes, hints and sentences."""
-    chance, files, wrong = random.Random(seed), good_files(folder), []
+def hints(count: int, seed: int, folder: Path) -> Tally:
+    """The same of hints."""
+    return _broken(count, seed, folder, good_hints(folder), _hint_readers)
+
+
+def _broken(count: int, seed: int, folder: Path, good: dict[str, bytes], readers: Callable) -> Tally:
+    chance, tally = random.Random(seed), Tally()
     for n in range(count):
-        extension = chance.choice(list(files))
-        path = folder / f"{n}.{extension}"
-        path.write_bytes(spoilt(files[extension], chance))
-        before = len(wrong)
-        for read in readers(path):
-            try:
-                read()
-            except HiDiffRefineError as error:
-                if not error.message.endswith((".", ")")) or "Errno" in error.message:
-                    wrong.append(f"{path.name}: {error.message}")
-            except MemoryError:
-                pass  # a size that no memory holds: the command line has a sentence for it
-            except Exception as error:
-                wrong.append(f"{path.name}: {type(error).__name__} {error}")
-        if len(wrong) == before:
+        extension = chance.choice(list(good))
+        path, content = folder / f"{n}.{extension}", good[extension]
+        if extension == "mrk.json" and chance.random() < 0.5:
+            told = json.loads(content)
+            change_a_value(told, chance)
+            content = json.dumps(told).encode()
+        else:
+            content = spoilt(content, chance)
+        path.write_bytes(content)
+        fine = tally.take(path.name, *readers(path))
+        if content_of(path) != {path: content}:
+            tally.wrong.append(f"{path.name}: reading has changed it")
+        elif fine:
             path.unlink()
-    return wrong
+    return tally
 
 
-if __name__ == "__main__":
-    Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
-    found = wrong_endings(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    print("\n".join(found) or "All were read, or refused in a sentence.")
+def _image_readers(path: Path) -> list[Callable[[], object]]:
+    def volume() -> None:
+        found = read_volume(path)
+        assert found.array.ndim == 3 and np.isfinite(found.array).all()
+        assert np.isfinite(found.ijk_to_ras).all() and abs(np.linalg.det(found.ijk_to_ras[:3, :3])) > 0
+
+    def mask() -> None:
+        found, labels = read_segmentation(path)
+        assert set(np.unique(found.array).tolist()) <= {0, *(label.value for label in labels)}
+        assert np.isfinite(found.ijk_to_ras).all()
+
+    def maps() -> None:
+        count, found = read_probabilities(path)
+        assert len(list(found)) == count
+
+    return [volume, mask, *([maps] if ".nii" in path.name else [])]
+
+
+def _hint_readers(path: Path) -> list[Callable[[], object]]:
+    def told(segment_id: str) -> None:
+        found = read_hints(path, GRID, Signs(), segment_id)
+        assert found and all(np.isfinite(bounds_ras(hint)).all() for hint in found)
+
+    return [lambda: told(""), lambda: told("A")]

@@ -75,10 +75,19 @@ def test_other_threads_keep_their_messages(capfd):
     assert capfd.readouterr().err == "another thread's\n"
 
 
-def test_the_standard_error_comes_back_after_a_bad_file(tmp_path, capfd):
+def test_other_threads_keep_their_messages_while_a_bad_file_is_read(tmp_path, capfd, monkeypatch):
     path = tmp_path / "a.mha"
     path.write_bytes(b"NDims = x\n")
+    read = sitk.ImageFileReader.ReadImageInformation
+
+    def beside_another_thread(reader):
+        thread = threading.Thread(target=os.write, args=(2, b"another thread's\n"))
+        thread.start()
+        thread.join()
+        read(reader)
+
+    monkeypatch.setattr(sitk.ImageFileReader, "ReadImageInformation", beside_another_thread)
     with pytest.raises(VolumeError):
         read_volume(path)
     os.write(2, b"later\n")
-    assert capfd.readouterr().err == "later\n"
+    assert capfd.readouterr().err == "another thread's\nlater\n"

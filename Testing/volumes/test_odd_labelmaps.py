@@ -9,10 +9,11 @@ import SimpleITK as sitk
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.labels import TISSUE, Label
-from HiDiffRefineLib.volumes.read import read_labelmap, read_segmentation
+from HiDiffRefineLib.volumes.read import read_labelmap, read_probabilities, read_segmentation
 from HiDiffRefineLib.volumes.seg_nrrd import legible
 from HiDiffRefineLib.volumes.volume import Volume, laid_on
 from HiDiffRefineLib.volumes.write import write_segmentation
+from Testing.volumes.full_disk import full_after
 
 LABELS = np.zeros((6, 7, 8), np.uint8)
 LABELS[2:4, 2:4, 2:5], LABELS[4] = 3, 2
@@ -86,6 +87,28 @@ def test_nifti_2(tmp_path, order, extension):
         volume.ijk_to_ras, [[-1, 0, 0, 10], [0, -2, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]]
     )
     assert volume.name == "a"
+    count, maps = read_probabilities(path)
+    assert count == 1
+    np.testing.assert_array_equal(next(maps).array, LABELS)
+
+
+def test_nifti_2_where_there_is_no_room_to_unpack_it(tmp_path):
+    (tmp_path / "a.nii").write_bytes(nifti2())
+    with full_after(100), pytest.raises(VolumeError, match="cannot be read") as caught:
+        read_labelmap(tmp_path / "a.nii")
+    assert "temporary files" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_64_bits_a_voxel(tmp_path, kind):
+    path = tmp_path / "a.nii"
+    sitk.WriteImage(sitk.GetImageFromArray(LABELS.astype(np.uint8)), str(path))
+    content = bytearray(path.read_bytes()[:352])
+    content[70:74] = struct.pack("<2h", {np.int64: 1024, np.uint64: 1280}[kind], 64)
+    path.write_bytes(bytes(content) + LABELS.astype(kind).tobytes())
+    np.testing.assert_array_equal(read_labelmap(path).array, LABELS)
+    count, maps = read_probabilities(path)
+    np.testing.assert_array_equal(next(maps).array, LABELS)
 
 
 @pytest.mark.parametrize("cut", [200, 545, 700])

@@ -320,3 +320,29 @@ def test_a_full_memory_is_no_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(sitk.ImageFileReader, "Execute", full)
     with pytest.raises(MemoryError):
         read_volume(path)
+
+
+@pytest.mark.parametrize(
+    "extension, origin",
+    [
+        *[("nrrd", number) for number in (b"nan", b"inf", b"1e300", b"-2e6")],
+        *[("mha", number) for number in (b"1e300", b"-2e6")],  # of the others ITK makes 0 there
+    ],
+)
+def test_an_origin_that_is_no_place_is_refused(tmp_path, extension, origin):
+    path = tmp_path / f"a.{extension}"
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    image.SetOrigin((1, 777, 2))
+    sitk.WriteImage(image, str(path))
+    path.write_bytes(path.read_bytes().replace(b"777", origin))
+    with pytest.raises(VolumeError) as caught:
+        read_volume(path)
+    assert caught.value.remedy
+
+
+def test_a_volume_far_from_the_origin_is_read(tmp_path):
+    path = tmp_path / "a.nrrd"
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    image.SetOrigin((9000, -9000, 9000))
+    sitk.WriteImage(image, str(path))
+    assert read_volume(path).ijk_to_ras[:3, 3].tolist() == [-9000, 9000, 9000]
