@@ -8,21 +8,12 @@ import sys
 import types
 
 import slicer
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox
 
 
 class ScriptedLoadableModule:
     def __init__(self, parent):
         self.parent = parent
-
-
-class ModuleWidgetParent(QWidget):
-    """Where a module's widget lives; `isEntered` is a property in Slicer."""
-
-    def __init__(self, window):
-        super().__init__(window)
-        self.isEntered = False
-        QVBoxLayout(self).setContentsMargins(0, 0, 0, 0)
 
 
 class ScriptedLoadableModuleWidget:
@@ -35,8 +26,10 @@ class ScriptedLoadableModuleWidget:
         pass
 
     def resourcePath(self, name):
-        file = sys.modules[type(self).__module__].__file__
-        return os.path.join(os.path.dirname(file), "Resources", name)
+        return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", name)
+
+    def onReload(self):
+        slicer.util.reloadScriptedModule(self.moduleName)
 
 
 class ScriptedLoadableModuleLogic:

@@ -128,8 +128,8 @@ class User(RuleBasedStateMachine):
 
     @rule()
     def leave_and_come_back(self):
-        self.running.widget.exit()
-        self.running.widget.enter()
+        self.running.leave()
+        self.running.enter()
 
     @rule(n=st.integers(0, 9), positive=st.booleans())
     def delete_point(self, n, positive):
