@@ -152,10 +152,12 @@ class Editor:
 
     def attend(self) -> None:
         """Takes up what was done to the nodes since, when there is nothing else to do."""
+        if self.parameters is None:
+            return  # a scene is being loaded
         if self.waiting:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
-        elif self.session is None and self.parameters is not None:
+        elif self.session is None:
             self._look_for_leftover()
 
     def _look_for_leftover(self) -> None:

@@ -69,6 +69,14 @@ class Panel:
         """The scene closes."""
         self._lift_pens()
         self.editor.forget()
+        self._release_parameters()
+
+    def pause(self) -> None:
+        """A scene is being loaded: what it has for the parameter node comes bit by bit."""
+        self.jobs.cancel()
+        self._release_parameters()
+
+    def _release_parameters(self) -> None:
         parameters, self.editor.parameters = self.editor.parameters, None
         if parameters is not None:
             parameters.disconnectGui(self._connection)
@@ -167,6 +175,7 @@ class Panel:
         self._connection = parameters.connectGui(self.ui)
         node = parameters.parameterNode
         self._observer = node.AddObserver("ModifiedEvent", lambda *_: self._on_input())
+        self.editor.look()
         if self.setup.proven:
             self._on_ready()
         self.refresh()

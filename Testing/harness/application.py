@@ -226,10 +226,12 @@ def running_module(size=(420, 760)):
         harness.enter()
         harness.wait()
         _device = harness.panel.setup.device
-        yield harness
-        harness.widget.cleanup()
-        slicer.app.layout.close()
-        window.close()
-        window.deleteLater()
-        _application.processEvents()
+        try:
+            yield harness
+        finally:
+            harness.widget.cleanup()
+            slicer.app.layout.close()
+            window.close()
+            window.deleteLater()
+            _application.processEvents()
         assert not errors, "\n".join(errors)
