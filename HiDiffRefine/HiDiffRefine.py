@@ -1,5 +1,8 @@
 """The module as 3D Slicer sees it. HiDiffRefinePanel says what it does, HiDiffRefineLib computes."""
 
+import sys
+from pathlib import Path
+
 import slicer
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
@@ -19,6 +22,10 @@ class HiDiffRefine(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
+        # Slicer puts this folder on the path. Installed, the library lies in it; in a checkout, beside it.
+        root = Path(__file__).resolve().parents[1]
+        if (root / "HiDiffRefineLib").is_dir() and str(root) not in sys.path:
+            sys.path.append(str(root))
         self.parent.title = _("HiDiff Refine")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["Markups", "SegmentEditor", "Segmentations", "Volumes"]

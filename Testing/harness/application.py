@@ -53,7 +53,7 @@ class Loader(QUiLoader):
         return widget
 
 
-class _App:
+class App:
     """slicer.app"""
 
     def __init__(self, scene, folder):
@@ -196,7 +196,7 @@ def running_module(size=(420, 760)):
 
     sys.excepthook = remember
     with application_scene() as scene, tempfile.TemporaryDirectory() as folder:
-        slicer.mrmlScene, slicer.app = scene, _App(scene, folder)
+        slicer.mrmlScene, slicer.app = scene, App(scene, folder)
         tables = types.SimpleNamespace(logic=slicer.vtkSlicerTablesLogic)
         slicer.modules = types.SimpleNamespace(tables=tables)
         slicer.dicomDatabase = DICOMDatabase()

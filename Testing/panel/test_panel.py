@@ -33,6 +33,11 @@ def test_in_slicer(wrong, script, real_layer, check):
         pytest.fail(told, pytrace=False)
 
 
+def test_a_checkout_finds_its_library_from_the_modules_folder_alone(in_slicer):
+    library = Path(__file__).resolve().parents[2] / "HiDiffRefineLib"
+    assert in_slicer(Path(__file__).with_name("alone.py")) == str(library / "__init__.py")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
 def test_a_killed_program_loses_no_hint(in_slicer, tmp_path):
     script = Path(__file__).with_name("crash.py")
