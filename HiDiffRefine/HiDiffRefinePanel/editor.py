@@ -205,7 +205,7 @@ class Editor:
             raise
         self.session, self.leftover = session, None
         self._journal = hold(journal)
-        self._changed = True  # hints that were placed, but not refined, when the scene was saved
+        self._on_changed()  # hints that were placed, but not refined, when the scene was saved
         self.shown()
 
     def _segmenting(self) -> Iterator[None]:
@@ -286,5 +286,10 @@ class Editor:
         with suppress(OSError):  # there may be none
             path.unlink()
 
+    def resume(self) -> None:
+        """The module comes back to the front: work that its leaving ended, or hints meanwhile, may wait."""
+        self._changed = True
+
     def _on_changed(self) -> None:
         self._changed = True
+        self.jobs.wake()

@@ -27,7 +27,7 @@ class Panel:
     def __init__(self, ui, logic):
         self.ui, self.logic, self.editor, self.jobs = ui, logic, logic.editor, logic.jobs
         self.setup = Setup(self.jobs)
-        self.pens = Pens(ui.strokeEditor)
+        self.pens = Pens(ui.strokeEditor, self._lift_pens)
         self.exporter = Exporter(self.editor, self.jobs)
         self.exporter.show = self._show_checks
         self.shortcuts = Shortcuts(
@@ -54,16 +54,18 @@ class Panel:
         self._adopt_parameters()
         self.shortcuts.enter()
         self.wheel.enter()
+        self.editor.resume()
         self.jobs.watch()
         if not self.setup.proven and not self.jobs.running:
             self.setup.check()
         self.refresh()
 
     def exit(self) -> None:
-        """The module goes to the back: nothing of it stays in the mouse or on the keys."""
+        """The module goes to the back: nothing of it stays in mouse and keys, and its work stops."""
         self.shortcuts.exit()
         self.wheel.exit()
         self._lift_pens()
+        self.jobs.stop()
 
     def forget(self) -> None:
         """The scene closes."""
@@ -199,6 +201,7 @@ class Panel:
     def _on_input(self) -> None:
         """Another volume or segmentation."""
         self.editor.look()
+        self.jobs.wake()
         self.exporter.fixes.clear()  # they were meant for what was there before
         self.refresh()
 

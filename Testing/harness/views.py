@@ -69,15 +69,15 @@ class SliceView:
         """Moves the slice through a point."""
         self.node.JumpSliceByOffsetting(*point_ras)
 
-    def click(self, point_ras) -> None:
-        """The left button, pressed and released on a point of the slice."""
+    def click(self, point_ras, button="Left") -> None:
+        """A button, pressed and released on a point of the slice."""
         to_xy = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self.node.GetXYToRAS(), to_xy)
         x, y, *_ = to_xy.MultiplyPoint((*point_ras, 1))
         self.window.Render()
-        for event in ("EnterEvent", "MouseMoveEvent", "LeftButtonPressEvent", "LeftButtonReleaseEvent"):
+        for event in ("Enter", "MouseMove", f"{button}ButtonPress", f"{button}ButtonRelease"):
             self.interactor.SetEventInformation(round(x), round(y), 0, 0, "\0", 0, None)
-            self.interactor.InvokeEvent(event)
+            self.interactor.InvokeEvent(f"{event}Event")
 
     def wheel(self, steps: int, shift: bool = False, sideways: bool = False) -> None:
         """The mouse wheel over the middle of the slice: forward or left, where steps are negative back."""

@@ -160,6 +160,12 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         super().__init__(parent)
         self._effect, self._nodes = None, {}
 
+    @Slot(object)
+    def setMRMLScene(self, scene):
+        if "settings" not in self._nodes:
+            raise RuntimeError("qMRMLSegmentEditorWidget: the scene comes before the parameter node")
+        super().setMRMLScene(scene)
+
     def activeEffect(self):
         return self._effect
 
