@@ -189,7 +189,7 @@ class Editor:
         self._nodes = (parameters.volume, parameters.segmentation)
         hints = HintNodes(parameters.positive, parameters.negative, parameters.strokes)
         settings = editor_settings()
-        session = SceneSession(*self._nodes, hints, settings, self._on_changed, self.forget)
+        session = SceneSession(*self._nodes, hints, settings, self._on_changed, self.jobs.guard(self.forget))
         journal = leftover or new_journal()
         try:
             bundle, mode = bundle_and_mode(parameters.model)

@@ -29,7 +29,7 @@ class Jobs:
         self._watches = self._woken = False
         self._timer = qt.QTimer()
         self._timer.interval = INTERVAL_MS
-        self._timer.connect("timeout()", self.tick)
+        self._timer.connect("timeout()", lambda: self.guard(self.tick)())
 
     @property
     def running(self) -> bool:
@@ -52,6 +52,20 @@ class Jobs:
         self._watches = False
         self._timer.stop()
         self.cancel()
+
+    def guard(self, act: Callable) -> Callable:
+        """The same, but errors go to `failed`: for what Qt, VTK or Slicer calls.
+
+        Qt counts the arguments of what it calls: where there are any, a lambda has to name them.
+        """
+
+        def guarded(*arguments):
+            try:
+                return act(*arguments)
+            except Exception as error:
+                return self.failed(error)
+
+        return guarded
 
     def start(
         self, job: Iterator, done: Callable[[], None] = _nothing, each: Callable[[object], None] = _nothing
@@ -76,13 +90,10 @@ class Jobs:
 
     def tick(self) -> None:
         """Moves things on by one step."""
-        try:
-            if self._job is None:
-                self._look()
-            elif self._over():
-                self._done()
-        except Exception as error:  # above a timer there is nobody who could tell the user
-            self.failed(error)
+        if self._job is None:
+            self._look()
+        elif self._over():
+            self._done()
 
     def _look(self) -> None:
         """Whether there is something to do; if not, the timer rests."""

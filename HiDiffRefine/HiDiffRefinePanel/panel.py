@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
+from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
@@ -27,22 +28,23 @@ class Panel:
     def __init__(self, ui, logic):
         self.ui, self.logic, self.editor, self.jobs = ui, logic, logic.editor, logic.jobs
         self.setup = Setup(self.jobs)
-        self.pens = Pens(ui.strokeEditor, self._lift_pens)
+        guard = self.jobs.guard
+        self.pens = Pens(ui.strokeEditor, guard(self._lift_pens))
         self.exporter = Exporter(self.editor, self.jobs)
         self.exporter.show = self._show_checks
         self.shortcuts = Shortcuts(
             {
-                "Ctrl+Z": self.editor.undo,
-                "Ctrl+Y": self.editor.redo,
-                "Q": lambda: self._toggle(ui.positivePointButton),
-                "W": lambda: self._toggle(ui.negativePointButton),
-                "D": self.editor.next_doubtful_place,
+                "Ctrl+Z": guard(self.editor.undo),
+                "Ctrl+Y": guard(self.editor.redo),
+                "Q": guard(lambda: self._toggle(ui.positivePointButton)),
+                "W": guard(lambda: self._toggle(ui.negativePointButton)),
+                "D": guard(self.editor.next_doubtful_place),
             }
         )
-        self.wheel = Wheel(self._on_wheel)
+        self.wheel = Wheel(guard(self._on_wheel))
         self._connect()
         self.jobs.changed = self.refresh
-        self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
+        self.jobs.failed = lambda error: self.say(told(error))
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
         self.setup.say, self.setup.ready = self.say, self._on_ready
         self._bundles = {}
@@ -73,6 +75,10 @@ class Panel:
         self.editor.forget()
         self._release_parameters()
 
+    def close(self) -> None:
+        """The application ends, or the module is read again."""
+        self.logic.close()
+
     def pause(self) -> None:
         """A scene is being loaded: what it has for the parameter node comes bit by bit."""
         self.jobs.cancel()
@@ -95,7 +101,7 @@ class Panel:
         """Shows what is so."""
         ui, session, running = self.ui, self.editor.session, self.jobs.running
         parameters = self.editor.parameters
-        chosen = bool(self.setup.proven and parameters and parameters.volume)
+        chosen = bool(self._bundles and parameters and parameters.volume)
         leftover = self.editor.leftover if chosen and session is None else None
         for widget in (ui.leftoverLabel, ui.recoverButton, ui.discardButton):
             widget.visible = leftover is not None
@@ -130,9 +136,9 @@ class Panel:
             self._lift_pens()
 
     def _connect(self) -> None:
-        ui = self.ui
-        ui.modelSelector.connect("currentIndexChanged(int)", self._on_model)
-        ui.segmentSelector.connect("activated(int)", self._on_segment)
+        ui, guard = self.ui, self.jobs.guard
+        ui.modelSelector.connect("currentIndexChanged(int)", lambda index: guard(self._on_model)(index))
+        ui.segmentSelector.connect("activated(int)", lambda index: guard(self._on_segment)(index))
         for button, act in (
             (ui.setupButton, self.setup.install),
             (ui.segmentButton, self.editor.segment),
@@ -150,23 +156,18 @@ class Panel:
             (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),
         ):
-            button.connect("clicked()", lambda act=act: self._guarded(act))
+            button.connect("clicked()", lambda act=act: self._press(act))
         for name in PENS:
             button = getattr(ui, f"{name}Button")
-            button.connect("clicked(bool)", lambda on, name=name: self._on_pen(name, on))
-        ui.exportLabel.connect("linkActivated(QString)", self._on_fix)
-        ui.brushSlider.connect("valueChanged(double)", lambda value: self.pens.set_diameter(value))
-        ui.extentSlider.connect("valueChanged(double)", lambda value: self._set_extent(round(value)))
+            button.connect("clicked(bool)", lambda on, name=name: guard(self._on_pen)(name, on))
+        ui.exportLabel.connect("linkActivated(QString)", lambda fix: guard(self._on_fix)(fix))
+        ui.brushSlider.connect("valueChanged(double)", lambda value: guard(self.pens.set_diameter)(value))
+        ui.extentSlider.connect("valueChanged(double)", lambda value: guard(self._set_extent)(round(value)))
 
-    def _guarded(self, act) -> None:
+    def _press(self, act) -> None:
         """Does what a button says; what cannot be done is said in the panel."""
-        from HiDiffRefineLib.errors import HiDiffRefineError
-
         self.say("")
-        try:
-            act()
-        except HiDiffRefineError as error:
-            self.say(f"{error.message} {error.remedy}")
+        self.jobs.guard(act)()
         self.refresh()
 
     def _adopt_parameters(self) -> None:
@@ -176,7 +177,7 @@ class Panel:
         self.editor.parameters = parameters
         self._connection = parameters.connectGui(self.ui)
         node = parameters.parameterNode
-        self._observer = node.AddObserver("ModifiedEvent", lambda *_: self._on_input())
+        self._observer = node.AddObserver("ModifiedEvent", self.jobs.guard(lambda *_: self._on_input()))
         self.editor.look()
         if self.setup.proven:
             self._on_ready()
@@ -184,7 +185,8 @@ class Panel:
 
     def _on_ready(self) -> None:
         if not self._bundles:
-            self._bundles = fill_models(self.ui.modelSelector)
+            self._bundles, problems = fill_models(self.ui.modelSelector)
+            self.say(" ".join(told(problem) for problem in problems))
         self._show_model()
         self.jobs.idle = self.editor.attend
 
@@ -216,7 +218,7 @@ class Panel:
         self.refresh()
 
     def _on_segment(self, index: int) -> None:
-        self._guarded(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
+        self._press(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
         self._lift_pens()
 
     def _export(self) -> None:
@@ -227,7 +229,7 @@ class Panel:
     def _on_fix(self, fix: str) -> None:
         """A remedy of the check list, by one click: it is applied, and the export goes on."""
         self.exporter.fixes.add(fix)
-        self._guarded(self._export)
+        self._press(self._export)
 
     def _show_checks(self, text: str) -> None:
         self.ui.exportLabel.text = text
@@ -242,7 +244,7 @@ class Panel:
 
     def _set_extent(self, level: int) -> None:
         if self.editor.extent not in (None, level):
-            self._guarded(lambda: self.editor.set_extent(level))
+            self._press(lambda: self.editor.set_extent(level))
 
     def _show_extent(self) -> None:
         """How much is taken of the newest answer; the middle where there is none."""

@@ -1,5 +1,6 @@
 """The Slicer application as the panel's tests need it: a window, the module in it, and the real scene."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -74,6 +75,9 @@ class App:
     def moduleManager(self):  # noqa: N802
         return self
 
+    def currentLogFile(self):  # noqa: N802
+        return f"{self.temporaryPath}/slicer.log"
+
     def translate(self, context, text):
         return text
 
@@ -99,11 +103,22 @@ class DICOMDatabase:
         self.files[pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID] = path
 
 
+class _Log(logging.Handler):
+    """Slicer's log, of which faults go to a list."""
+
+    def __init__(self, errors):
+        super().__init__(logging.ERROR)
+        self._errors = errors
+
+    def emit(self, record):
+        self._errors.append(self.format(record))
+
+
 class Harness:
     """A running module.
 
     Args:
-        errors: tracebacks of slots and observers.
+        errors: tracebacks of slots and observers, and what was logged as an error.
     """
 
     def __init__(self, window, errors):
@@ -195,6 +210,8 @@ def running_module(size=(420, 760)):
         sys.__excepthook__(*error)
 
     sys.excepthook = remember
+    log = _Log(errors)
+    logging.getLogger().addHandler(log)
     with application_scene() as scene, tempfile.TemporaryDirectory() as folder:
         slicer.mrmlScene, slicer.app = scene, App(scene, folder)
         tables = types.SimpleNamespace(logic=slicer.vtkSlicerTablesLogic)
@@ -234,4 +251,5 @@ def running_module(size=(420, 760)):
             window.close()
             window.deleteLater()
             _application.processEvents()
+            logging.getLogger().removeHandler(log)
         assert not errors, "\n".join(errors)

@@ -1,6 +1,8 @@
 """Checks of the module's life in the application: scenes come, modules change, Python is read again."""
 
 import gc
+import os
+import sys
 import time
 
 import numpy as np
@@ -8,10 +10,12 @@ import slicer
 import slicer.util
 import vtk
 from PySide6.QtCore import QTimer
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QLabel
 
 from Testing.harness.application import running_module
 from Testing.harness.views import SliceView
-from Testing.panel.panel_in_slicer import click, with_prior
+from Testing.panel.panel_in_slicer import ObedientWorker, click, with_prior
 from Testing.scene.made_up import add_volume, agree, in_node, ras_of
 from Testing.slicer_checks import outcomes
 
@@ -151,3 +155,87 @@ def let_it_run(running):
 
 def points_of(node):
     return range(node.GetNumberOfControlPoints()) if node.IsA("vtkMRMLMarkupsNode") else ()
+
+
+def check_reading_the_module_again_leaves_a_live_panel(running, folder):
+    session = with_prior(running)
+    click(running, (8, 25, 14))
+    ui, file, observers = running.ui, sys.modules["HiDiffRefinePanel.panel"], running.widget.Observations
+    running.widget.onReload()
+    assert running.ui is not ui and sys.modules["HiDiffRefinePanel.panel"] is not file and observers
+    assert running.editor.parameters.volume is session.volume_node
+    running.wait()
+    running.editor.worker = ObedientWorker()
+    running.press(running.ui.refineExistingButton)
+    assert running.ui.hintsLabel.text == "Hints held: 1 of 1"
+    click(running, (8, 30, 14))
+    assert in_node(running.editor.session)[8, 30, 14] and agree(running.editor.session)
+
+
+def check_what_nobody_foresaw_is_told_with_the_place_of_the_log(running, folder):
+    def fault(*_):
+        raise ZeroDivisionError("nobody foresaw this")
+
+    def told():
+        text = running.ui.messageLabel.text
+        running.panel.say("")
+        logged, running.errors[:] = "".join(running.errors), []
+        return "nobody foresaw this" in text and "slicer.log" in text and "in fault" in logged
+
+    session, ui = with_prior(running), running.ui
+    click(running, (8, 25, 14))
+    (undo,) = [key for key in running.window.findChildren(QShortcut) if key.key == QKeySequence("Ctrl+Z")]
+    scene, editor = slicer.mrmlScene, running.editor
+    running.jobs.idle = fault
+    running.jobs.wake()
+    end = time.monotonic() + 5
+    while not ui.messageLabel.text and time.monotonic() < end:
+        slicer.app.processEvents()
+    assert told()
+    let_it_run(running)
+    assert not ui.messageLabel.text, "told once"
+    running.jobs.idle = editor.attend
+    for owner, name, act in (
+        (session, "undo", ui.undoButton.click),
+        (session, "undo", undo.activated.emit),
+        (editor, "select", lambda: ui.segmentSelector.activated.emit(1)),
+        (editor, "set_extent", lambda: setattr(ui.extentSlider, "value", 9)),
+        (running.panel.pens, "take", ui.positivePointButton.click),
+        (editor, "look", editor.parameters.parameterNode.Modified),
+        (editor, "resume", running.enter),
+        (running.panel.pens, "lift", lambda: scene.InvokeEvent(scene.StartCloseEvent)),
+    ):
+        setattr(owner, name, fault)
+        act()
+        assert told(), (name, ui.messageLabel.text)
+        delattr(owner, name)
+
+
+def check_models_that_are_not_there_are_a_sentence(running, folder):
+    os.environ["HIDIFF_MODELS"] = str(folder)
+    try:
+        running.widget.onReload()
+        add_volume(slicer.mrmlScene)
+        running.wait(lambda: running.ui.messageLabel.text)
+        text = running.ui.messageLabel.text
+        assert str(folder) in text and "Install the extension again" in text
+        assert not running.ui.segmentButton.enabled and not running.ui.refineExistingButton.enabled
+    finally:
+        del os.environ["HIDIFF_MODELS"]
+
+
+def check_the_application_lives_on_where_the_panel_could_not_be_made(running, folder):
+    running.widget.cleanup()
+    file = sys.modules["HiDiffRefinePanel.panel"]
+    make, file.Panel = file.Panel, None
+    panel = slicer.modules.hidiffrefine.widgetRepresentation()
+    panel.reload()
+    file.Panel = make
+    assert "'NoneType' object is not callable" in running.errors.pop() and not running.errors
+    (label,) = [label for label in panel.findChildren(QLabel) if "could not be made" in label.text]
+    assert "slicer.log" in label.text
+    panel.exit()
+    panel.enter()
+    slicer.mrmlScene.Clear(False)
+    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.EndImportEvent)
+    running.widget.cleanup()
