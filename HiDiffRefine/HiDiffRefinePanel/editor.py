@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.journals import leftover_on, new_journal
+from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.nodes import complete, editor_settings
 
 # Holds a hippocampus of an adult, and little else.
@@ -150,6 +151,10 @@ class Editor:
         else:
             self.doubt(self._jump)
 
+    def resume(self) -> None:
+        """The module comes back to the front: work that its leaving ended, or hints meanwhile, may wait."""
+        self._changed = True
+
     def attend(self) -> None:
         """Takes up what was done to the nodes since, when there is nothing else to do."""
         if self.parameters is None:
@@ -189,7 +194,8 @@ class Editor:
         self._nodes = (parameters.volume, parameters.segmentation)
         hints = HintNodes(parameters.positive, parameters.negative, parameters.strokes)
         settings = editor_settings()
-        session = SceneSession(*self._nodes, hints, settings, self._on_changed, self.jobs.guard(self.forget))
+        gone = self.jobs.guard(self._on_gone)
+        session = SceneSession(*self._nodes, hints, settings, self._on_changed, gone)
         journal = leftover or new_journal()
         try:
             bundle, mode = bundle_and_mode(parameters.model)
@@ -252,7 +258,7 @@ class Editor:
         try:
             self.session.take_hints()
         except HintError as error:
-            self.say(f"{error.message} {error.remedy}")
+            self.say(told(error))
 
     def _jump(self) -> None:
         place_ras = self.session.session.next_doubtful_place()
@@ -286,9 +292,10 @@ class Editor:
         with suppress(OSError):  # there may be none
             path.unlink()
 
-    def resume(self) -> None:
-        """The module comes back to the front: work that its leaving ended, or hints meanwhile, may wait."""
-        self._changed = True
+    def _on_gone(self, why) -> None:
+        self.forget()
+        if why is not None:
+            self.say(told(why))
 
     def _on_changed(self) -> None:
         self._changed = True

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 from HiDiffRefinePanel.exporter import Exporter
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
+from HiDiffRefinePanel.nodes import SEGMENTATION, VOLUME, hide_own, loaded_volume, show_volume
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
@@ -54,6 +55,8 @@ class Panel:
     def enter(self) -> None:
         """The module comes to the front."""
         self._adopt_parameters()
+        if self.editor.parameters.volume is None:
+            self.editor.parameters.volume = loaded_volume()
         self.shortcuts.enter()
         self.wheel.enter()
         self.editor.resume()
@@ -68,6 +71,7 @@ class Panel:
         self.wheel.exit()
         self._lift_pens()
         self.jobs.stop()
+        self._release_parameters()
 
     def forget(self) -> None:
         """The scene closes."""
@@ -100,6 +104,8 @@ class Panel:
     def refresh(self) -> None:
         """Shows what is so."""
         ui, session, running = self.ui, self.editor.session, self.jobs.running
+        hide_own(ui.volumeSelector, VOLUME)
+        hide_own(ui.segmentationSelector, SEGMENTATION)
         parameters = self.editor.parameters
         chosen = bool(self._bundles and parameters and parameters.volume)
         leftover = self.editor.leftover if chosen and session is None else None
@@ -175,6 +181,7 @@ class Panel:
             return
         parameters = self.logic.getParameterNode()
         self.editor.parameters = parameters
+        self._volume = parameters.volume
         self._connection = parameters.connectGui(self.ui)
         node = parameters.parameterNode
         self._observer = node.AddObserver("ModifiedEvent", self.jobs.guard(lambda *_: self._on_input()))
@@ -202,6 +209,10 @@ class Panel:
 
     def _on_input(self) -> None:
         """Another volume or segmentation."""
+        volume = self.editor.parameters.volume
+        if volume is not self._volume:
+            self._volume = volume
+            show_volume(volume)
         self.editor.look()
         self.jobs.wake()
         self.exporter.fixes.clear()  # they were meant for what was there before

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 
+from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.inference.messages import Preview, Progress
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -35,7 +36,8 @@ class SceneSession:
     Args:
         editor_node: settings of the Segment Editor, whose masking binds edits.
         changed: called whenever a node changed by other hands. It must do nothing but remember.
-        gone: called when a node of the session is removed, or the image changes: the session must be closed.
+        gone: called when a node of the session is removed, or the image or its place changes, with a
+            `SessionError` that says so; with None when the scene closes. The session must be closed.
 
     Raises:
         VolumeError: as `volume_of`.
@@ -48,7 +50,7 @@ class SceneSession:
         hint_nodes: HintNodes,
         editor_node,
         changed: Callable[[], None] = lambda: None,
-        gone: Callable[[], None] = lambda: None,
+        gone: Callable[[SessionError | None], None] = lambda why: None,
     ):
         self.volume = volume_of(volume_node)
         self.volume_node, self.node, self.hint_nodes = volume_node, segmentation_node, hint_nodes
@@ -60,11 +62,11 @@ class SceneSession:
         self.keys: dict[str, int] = {}  # of the session's layers, by segment ID
         self.external = ExternalEdits(self)
         self._observers = Observers()
-        self._changed, self._gone = changed, gone
+        self._changed = changed
         self._writing = False
         observe_changes(self._observers, segmentation_node, hint_nodes, self._on_changed)
         nodes = [volume_node, segmentation_node, editor_node, *hint_nodes]
-        observe_end(self._observers, nodes, self._on_gone)
+        observe_end(self._observers, nodes, gone)
 
     def opening(self, models: Models, journal: Path | None = None) -> Iterator[None]:
         """Begins a session with the segments and hints that the nodes hold; None comes in between.
@@ -274,9 +276,6 @@ class SceneSession:
                         pass
         self.show_hints()
         return True
-
-    def _on_gone(self, *_) -> None:
-        self._gone()
 
     def _on_changed(self, *_) -> None:
         if not self._writing:

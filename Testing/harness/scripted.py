@@ -101,7 +101,7 @@ def _connect_gui(self, ui):
             value = getattr(self, name)
             if isinstance(widget, QCheckBox):
                 widget.checked = value
-            elif widget.currentNode() is not value and value is not None:
+            elif widget.currentNode() is not value:
                 widget.setCurrentNode(value)
 
     def from_widget(name, value):
@@ -118,7 +118,6 @@ def _connect_gui(self, ui):
             widget.connect(
                 "currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: from_widget(name, node)
             )
-            from_widget(name, widget.currentNode())
     return number
 
 

@@ -16,15 +16,16 @@ class SliceView:
 
     Args:
         orientation: Axial, Sagittal or Coronal.
+        name: in the layout.
     """
 
-    def __init__(self, orientation: str, size=(300, 300)):
+    def __init__(self, orientation: str, size=(300, 300), name=""):
         self.orientation = orientation
         scene, application = slicer.mrmlScene, slicer.app.applicationLogic()
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
         self.logic.SetMRMLScene(scene)
-        self.node = self.logic.AddSliceNode(orientation)
+        self.node = self.logic.AddSliceNode(name or orientation)
         self.node.SetOrientation(orientation)
         if application.GetSliceLogics() is None:
             application.SetSliceLogics(vtk.vtkCollection())
@@ -136,11 +137,11 @@ class Layout:
 
     def sliceWidget(self, name):
         if name not in self._views:
-            self._views[name] = SliceView(self.ORIENTATIONS[name])
+            self._views[name] = SliceView(self.ORIENTATIONS[name], name=name)
         return self._views[name]
 
     def mrmlSliceLogics(self):
-        return slicer.app.applicationLogic().GetSliceLogics()
+        return slicer.app.applicationLogic().GetSliceLogics() or vtk.vtkCollection()
 
     def close(self) -> None:
         for view in self._views.values():

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QLabel
 from Testing.harness.application import running_module
 from Testing.harness.views import SliceView
 from Testing.panel.panel_in_slicer import ObedientWorker, click, with_prior
-from Testing.scene.made_up import add_volume, agree, in_node, ras_of
+from Testing.scene.made_up import add_transform, add_volume, agree, in_node, ras_of
 from Testing.slicer_checks import outcomes
 
 
@@ -239,3 +239,79 @@ def check_the_application_lives_on_where_the_panel_could_not_be_made(running, fo
     slicer.mrmlScene.Clear(False)
     slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.EndImportEvent)
     running.widget.cleanup()
+
+
+def check_the_volume_that_is_seen_is_chosen_on_entering_and_one_that_is_chosen_is_shown(running, folder):
+    layout, ui = slicer.app.layoutManager(), running.ui
+    views = [layout.sliceWidget(name) for name in layout.ORIENTATIONS]
+    running.leave()
+    first, second = (add_volume(slicer.mrmlScene, name=name) for name in ("first", "second"))
+    running.enter()
+    assert running.editor.parameters.volume is ui.volumeSelector.currentNode() is first
+    assert all(background(view) is first for view in views)
+    slicer.mrmlScene.Clear(False)
+    running.leave()
+    first, second, third = (add_volume(slicer.mrmlScene, name=name) for name in "abc")
+    slicer.util.setSliceViewerLayers(background=second, fit=True)
+    views[0].mrmlSliceNode().SetFieldOfView(10, 10, 1)
+    running.enter()
+    assert running.editor.parameters.volume is ui.volumeSelector.currentNode() is second
+    assert views[0].mrmlSliceNode().GetFieldOfView()[0] == 10, "the user's own zoom"
+    ui.volumeSelector.setCurrentNode(third)
+    assert all(background(view) is third for view in views)
+    slicer.util.setSliceViewerLayers(background=first)
+    running.leave()
+    running.enter()
+    assert running.editor.parameters.volume is third, "the user's own choice"
+    assert all(background(view) is first for view in views)
+
+
+def check_strokes_and_uncertainty_are_no_inputs(running, folder):
+    session, ui = with_prior(running), running.ui
+    running.press(ui.doubtButton)
+    assert running.editor.parameters.doubt.GetImageData()
+    for _ in range(2):
+        assert offered(ui.volumeSelector) == ["head"]
+        assert offered(ui.segmentationSelector) == ["a new segmentation", "head segmentation"]
+        assert slicer.mrmlScene.WriteToMRB(str(folder / "saved.mrb"))
+        slicer.mrmlScene.Clear(False)
+        assert slicer.mrmlScene.ReadFromMRB(str(folder / "saved.mrb"))
+        running.wait()
+    volume, doubt = running.editor.parameters.volume, running.editor.parameters.doubt
+    running.leave()
+    running.widget.logic.getParameterNode().volume = None
+    slicer.util.setSliceViewerLayers(background=doubt)
+    running.enter()
+    assert running.editor.parameters.volume is volume and session.node
+
+
+def check_what_ends_a_session_is_told(running, folder):
+    def move(session):
+        session.volume_node.SetAndObserveTransformNodeID(add_transform(slicer.mrmlScene, np.eye(4)).GetID())
+
+    def next_frame(session):
+        array = slicer.util.arrayFromVolume(session.volume_node)
+        slicer.util.updateVolumeFromArray(session.volume_node, array // 2)
+
+    ui = running.ui
+    for act, what in ((move, "moved by a transform"), (next_frame, "another image")):
+        session = with_prior(running)
+        click(running, (8, 25, 14))
+        mask = in_node(session)
+        act(session)
+        assert running.editor.session is None and what in ui.messageLabel.text, ui.messageLabel.text
+        running.wait()
+        running.press(ui.refineExistingButton)
+        again = running.editor.session
+        assert len(again.session.hints) == 1 and agree(again)
+        np.testing.assert_array_equal(in_node(again), mask)
+        slicer.mrmlScene.Clear(False)
+        assert "ended" not in ui.messageLabel.text
+
+
+def background(view):
+    return slicer.mrmlScene.GetNodeByID(view.logic.GetSliceCompositeNode().GetBackgroundVolumeID() or "")
+
+
+def offered(selector):
+    return [selector._combo.itemText(n) for n in range(selector._combo.count)]
