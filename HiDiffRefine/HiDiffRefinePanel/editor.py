@@ -35,6 +35,7 @@ class Editor:
         self.parameters = None
         self.session = None
         self.worker = None
+        self.device = "auto"  # or "cpu", where the user says so
         self.leftover = None  # of a session on the chosen volume that a crash ended
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.say: Callable[[str], None] = lambda text: None
@@ -199,7 +200,7 @@ class Editor:
         journal = leftover or new_journal()
         try:
             bundle, mode = bundle_and_mode(parameters.model)
-            models = self._started_worker().models(bundle, mode=mode)
+            models = self._started_worker().models(bundle, self.device, mode)
             yield from session.restoring(models, journal) if leftover else session.opening(models, journal)
         except BaseException:  # cancelled, too
             self._nodes = None

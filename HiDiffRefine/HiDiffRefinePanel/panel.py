@@ -47,7 +47,7 @@ class Panel:
         self.jobs.changed = self.refresh
         self.jobs.failed = lambda error: self.say(told(error))
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
-        self.setup.say, self.setup.ready = self.say, self._on_ready
+        self.setup.say, self.setup.ready, self.setup.changed = self.say, self._on_ready, self.refresh
         self._bundles = {}
         self.say("")
         self.refresh()
@@ -116,7 +116,8 @@ class Panel:
         ui.recoverButton.enabled = ui.discardButton.enabled = not running
         ui.newSegmentButton.enabled = chosen
         selected = session.selected if session is not None else None
-        ui.setupButton.visible = self.setup.wanted
+        ui.setupButton.visible, ui.setupButton.enabled = self.setup.wanted, not self.setup.installing
+        ui.deviceSelector.enabled = bool(self._bundles and self.setup.gpu and not running)
         ui.deviceLabel.text = self.setup.device
         ui.modelSelector.enabled = self.setup.proven and not running
         segmentor = bool(chosen and parameters.model != "refiner-only")
@@ -144,6 +145,7 @@ class Panel:
     def _connect(self) -> None:
         ui, guard = self.ui, self.jobs.guard
         ui.modelSelector.connect("currentIndexChanged(int)", lambda index: guard(self._on_model)(index))
+        ui.deviceSelector.connect("activated(int)", lambda index: guard(self._on_device)(index))
         ui.segmentSelector.connect("activated(int)", lambda index: guard(self._on_segment)(index))
         for button, act in (
             (ui.setupButton, self.setup.install),
@@ -194,6 +196,9 @@ class Panel:
         if not self._bundles:
             self._bundles, problems = fill_models(self.ui.modelSelector)
             self.say(" ".join(told(problem) for problem in problems))
+            if self.setup.gpu:
+                self.ui.deviceSelector.addItem(self.setup.gpu, "auto")
+            self.ui.deviceSelector.addItem(_("Processor (CPU)"), "cpu")
         self._show_model()
         self.jobs.idle = self.editor.attend
 
@@ -226,6 +231,11 @@ class Panel:
             self.editor.forget()
             self.editor.parameters.model = name
         self.ui.modelLabel.text = describe(self._bundles[name])
+        self.refresh()
+
+    def _on_device(self, index: int) -> None:
+        self.editor.forget()
+        self.editor.device = self.ui.deviceSelector.itemData(index)
         self.refresh()
 
     def _on_segment(self, index: int) -> None:

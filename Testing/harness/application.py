@@ -1,5 +1,6 @@
 """The Slicer application as the panel's tests need it: a window, the module in it, and the real scene."""
 
+import json
 import logging
 import os
 import sys
@@ -27,6 +28,7 @@ from Testing.scene.application import application_scene
 
 # Slicer's Base/Python, in the place of the stand-ins for it; empty: the stand-ins.
 REAL_LAYER = os.environ.get("HIDIFF_SLICER_PYTHON", "")
+PROOF = {"wrong": [], "torch": "2.5.1", "gpu": "", "free": 0, "total": 0}
 _application = None
 _device = None
 
@@ -198,9 +200,32 @@ def start() -> None:
         _application = QApplication([])
 
 
+def answer_proof(lines: str) -> None:
+    """Puts in PythonSlicer's place what answers the proof of the installation at once."""
+    folder = Path(slicer.app.slicerHome) / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "answer.txt").write_text(lines, encoding="utf-8")
+    python = folder / "PythonSlicer"
+    python.write_text(f'#!/bin/sh\ncat "{folder}/answer.txt"\n', encoding="utf-8")
+    python.chmod(0o755)
+
+
 @contextmanager
 def running_module(size=(420, 760)):
-    """The module, entered, in a window, on a new scene. Only the first one proves the installation."""
+    """As `proven_module`, with a worker: the first one proves the installation."""
+    with _running(size, "") as harness:
+        yield harness
+
+
+@contextmanager
+def proven_module():
+    """The module, entered, in a window, on a new scene; it has no worker, and takes the proof as given."""
+    with _running((420, 760), f"HIDIFFREFINE {json.dumps(PROOF)}\n") as harness:
+        yield harness
+
+
+@contextmanager
+def _running(size, proof):
     global _device
     start()
     errors: list[str] = []
@@ -220,6 +245,8 @@ def running_module(size=(420, 760)):
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetSingletonTag("default")
         scene.AddNode(crosshair)
+        if proof:
+            answer_proof(proof)
         window = QMainWindow()
         slicer.util.mainWindow = lambda: window
         slicer.util.selectModule = lambda name: None
@@ -238,11 +265,11 @@ def running_module(size=(420, 760)):
         scroll.setFixedWidth(min(440, size[0]))
         window.show()
         harness = Harness(window, errors)
-        if _device:
+        if _device and not proof:
             harness.panel.setup.proven, harness.panel.setup.device = True, _device
         harness.enter()
         harness.wait()
-        _device = harness.panel.setup.device
+        _device = _device if proof else harness.panel.setup.device
         try:
             yield harness
         finally:

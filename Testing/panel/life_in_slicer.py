@@ -13,7 +13,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLabel
 
-from Testing.harness.application import running_module
+from Testing.harness.application import proven_module
 from Testing.harness.views import SliceView
 from Testing.panel.panel_in_slicer import ObedientWorker, click, with_prior
 from Testing.scene.made_up import add_transform, add_volume, agree, in_node, ras_of
@@ -21,7 +21,7 @@ from Testing.slicer_checks import outcomes
 
 
 def main() -> dict[str, str]:
-    return outcomes(globals(), running_module)
+    return outcomes(globals(), proven_module)
 
 
 def check_a_scene_that_is_loaded_while_the_module_is_in_front_is_taken_up(running, folder):

@@ -10,20 +10,20 @@ import vtk
 
 from HiDiffRefineLib.inference.extents import ANSWER, LEVELS
 from HiDiffRefineLib.scene.segmentation_nodes import label_of
-from Testing.harness.application import running_module
+from Testing.harness.application import proven_module
 from Testing.scene.made_up import add_volume, agree, cube, in_node, paint, ras_of
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
 
 def main() -> dict[str, str]:
-    return outcomes(globals(), running_module)
+    return outcomes(globals(), proven_module)
 
 
 class ObedientWorker:
     """Stands in for the worker process."""
 
-    def models(self, name, mode):
+    def models(self, name, device, mode):
         return ObedientModels()
 
     def start(self):

@@ -13,6 +13,7 @@ SCRIPTS = sorted(Path(__file__).parent.glob("*_in_slicer.py"))
 LAYERS = {
     "users_in_slicer.py": (SLICER_SOURCES.is_dir(),),
     "export_in_slicer.py": (False,),
+    "setup_in_slicer.py": (False,),
 }
 CHECKS = [
     pytest.param(script, real_layer, name, id=f"{name}-{'real' if real_layer else 'stand-ins'}")

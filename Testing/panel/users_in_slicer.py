@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from HiDiffRefineLib.scene.observers import Observers
-from Testing.harness.application import running_module
+from Testing.harness.application import proven_module
 from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
 from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of
 from Testing.slicer_checks import outcomes
@@ -22,7 +22,7 @@ ACTIONS = 100
 
 
 def main() -> dict[str, str]:
-    return outcomes(globals(), running_module)
+    return outcomes(globals(), proven_module)
 
 
 class User(RuleBasedStateMachine):
