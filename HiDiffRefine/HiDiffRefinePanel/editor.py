@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.journals import leftover_on, new_journal
 from HiDiffRefinePanel.messages import told
-from HiDiffRefinePanel.nodes import complete, editor_settings
+from HiDiffRefinePanel.nodes import complete, editor_settings, save_for_segment_editor
 
 # Holds a hippocampus of an adult, and little else.
 REGION_RADIUS_MM = 30.0
@@ -196,7 +196,7 @@ class Editor:
         hints = HintNodes(parameters.positive, parameters.negative, parameters.strokes)
         settings = editor_settings()
         gone = self.jobs.guard(self._on_gone)
-        session = SceneSession(*self._nodes, hints, settings, self._on_changed, gone)
+        session = SceneSession(*self._nodes, hints, settings, self._on_changed, gone, self._on_saving)
         journal = leftover or new_journal()
         try:
             bundle, mode = bundle_and_mode(parameters.model)
@@ -297,6 +297,9 @@ class Editor:
         self.forget()
         if why is not None:
             self.say(told(why))
+
+    def _on_saving(self) -> None:
+        save_for_segment_editor(self._nodes[1])
 
     def _on_changed(self) -> None:
         self._changed = True

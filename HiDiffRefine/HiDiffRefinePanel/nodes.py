@@ -29,6 +29,14 @@ def hide_own(selector, class_name: str) -> None:
         model.hiddenNodeIDs = ids
 
 
+def save_for_segment_editor(segmentation) -> None:
+    """Has the Segment Editor remember a segmentation, if it works on it: its own undo then takes one edit."""
+    module = getattr(slicer.modules, "SegmentEditorWidget", None)  # there since it was first shown
+    editor = getattr(module, "editor", None)
+    if editor is not None and editor.segmentationNode() is segmentation:
+        editor.saveStateForUndo()
+
+
 def _background_of_red():
     views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     red = next((view for view in views if view.GetLayoutName() == "Red"), None)

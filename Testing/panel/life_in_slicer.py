@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import slicer
@@ -315,3 +316,35 @@ def background(view):
 
 def offered(selector):
     return [selector._combo.itemText(n) for n in range(selector._combo.count)]
+
+
+def check_the_segment_editors_own_undo_takes_one_hint_at_a_time(running, folder):
+    session = with_prior(running)
+    logic = slicer.vtkSlicerSegmentEditorLogic()  # as the widget of the Segment Editor has one
+    logic.SetMRMLScene(slicer.mrmlScene)
+    logic.SetSegmentEditorNode(session.editor_node)
+    editor = SimpleNamespace(
+        saveStateForUndo=logic.SaveStateForUndo, segmentationNode=session.editor_node.GetSegmentationNode
+    )
+    slicer.modules.SegmentEditorWidget = SimpleNamespace(editor=editor)
+    masks = [in_node(session)]
+    for kji in ((8, 25, 14), (8, 30, 14), (8, 33, 14)):
+        click(running, kji)
+        masks.append(in_node(session))
+    for hints in (2, 1):
+        logic.Undo()
+        running.wait()
+        np.testing.assert_array_equal(in_node(session), masks[hints])
+        assert len(session.session.hints) == hints and agree(session)
+    logic.Redo()
+    running.wait()
+    np.testing.assert_array_equal(in_node(session), masks[2])
+    assert len(session.session.hints) == 2 and agree(session)
+    for hints in (1, 0):
+        running.press(running.ui.undoButton)
+        np.testing.assert_array_equal(in_node(session), masks[hints])
+        assert len(session.session.hints) == hints and agree(session)
+    editor.segmentationNode = lambda: None
+    editor.saveStateForUndo = None  # works on something else
+    click(running, (8, 30, 14))
+    assert in_node(session)[8, 30, 14] and agree(session)

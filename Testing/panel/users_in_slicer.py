@@ -20,7 +20,7 @@ from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.scene.observers import Observers
 from Testing.harness.application import proven_module
 from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
-from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of
+from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of, segment_editor
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
@@ -65,6 +65,7 @@ class User(RuleBasedStateMachine):
 
     running = None  # the harness, one for all
     sessions = {}  # an observer that is left keeps its session alive
+    editors = weakref.WeakKeyDictionary()  # Segment Editors' logics
 
     def __init__(self):
         super().__init__()
@@ -145,8 +146,12 @@ class User(RuleBasedStateMachine):
 
     @rule()
     def editors_undo(self):
-        if self.session.writer.logic.CanUndo():
-            self.session.writer.logic.Undo()
+        session = self.session
+        logic = self.editors.get(session)
+        if logic is None:
+            self.editors[session] = segment_editor(session)
+        elif logic.CanUndo():
+            logic.Undo()
 
     @rule(n=st.integers(0, 9))
     def delete_segment(self, n):
@@ -238,14 +243,14 @@ class User(RuleBasedStateMachine):
         journal.write_bytes(written)
         self.running.wait()
         for _ in range(2):
-            self.running.jobs.tick()
+            self.running.jobs.guard(self.running.jobs.tick)()
         self.running.press(self.running.ui.recoverButton)
         assert self.running.editor.session.session.segments
 
     @rule(ticks=st.integers(1, 6))
     def wait_a_moment(self, ticks):
         for _ in range(ticks):
-            self.running.jobs.tick()
+            self.running.jobs.guard(self.running.jobs.tick)()
 
     @rule()
     def wait_till_all_is_done(self):
