@@ -9,7 +9,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from HiDiffRefinePanel.journals import leftover_on, new_journal
+from HiDiffRefinePanel.journals import kept, leftover_on, new_journal
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.nodes import complete, editor_settings, save_for_segment_editor
 
@@ -93,6 +93,13 @@ class Editor:
         """Deletes what the crash has left."""
         self.leftover.path.unlink(missing_ok=True)
         self.leftover = self._looked_at = None  # there may be more
+
+    def discard_all(self) -> None:
+        """Deletes what crashes have left, on whatever volume."""
+        for path in kept():
+            path.unlink(missing_ok=True)
+        self.leftover = self._looked_at = None
+        self.shown()
 
     def add_segment(self) -> None:
         """An empty segment, selected, to be started by a hint."""

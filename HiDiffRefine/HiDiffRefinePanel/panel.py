@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
+from HiDiffRefinePanel.journals import kept
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.nodes import SEGMENTATION, VOLUME, hide_own, loaded_volume, show_volume
@@ -57,6 +58,7 @@ class Panel:
         self._adopt_parameters()
         if self.editor.parameters.volume is None:
             self.editor.parameters.volume = loaded_volume()
+        self.ui.keptButton.visible = bool(kept())
         self.shortcuts.enter()
         self.wheel.enter()
         self.editor.resume()
@@ -153,6 +155,7 @@ class Panel:
             (ui.refineExistingButton, self.editor.refine_existing),
             (ui.recoverButton, self._recover),
             (ui.discardButton, self.editor.discard),
+            (ui.keptButton, self._delete_kept),
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
@@ -211,6 +214,15 @@ class Panel:
     def _recover(self) -> None:
         self.editor.recover()
         self._show_model()
+
+    def _delete_kept(self) -> None:
+        text = _(
+            "Delete the masks and hints of all {count} sessions that ended unexpectedly, on any volume? They"
+            " are kept for 30 days on this computer, and cannot be brought back then."
+        )
+        if slicer.util.confirmOkCancelDisplay(text.format(count=len(kept()))):
+            self.editor.discard_all()
+            self.ui.keptButton.visible = bool(kept())
 
     def _on_input(self) -> None:
         """Another volume or segmentation."""

@@ -348,3 +348,31 @@ def check_the_segment_editors_own_undo_takes_one_hint_at_a_time(running, folder)
     editor.saveStateForUndo = None  # works on something else
     click(running, (8, 30, 14))
     assert in_node(session)[8, 30, 14] and agree(session)
+
+
+def check_kept_work_lies_on_this_computer_and_is_deleted_when_asked(running, folder):
+    ui = running.ui
+    os.environ["LOCALAPPDATA"] = str(folder / "local")
+    confirm = slicer.util.confirmOkCancelDisplay
+    try:
+        journal = with_prior(running).session.journal.path
+        assert journal.parent == folder / "local" / "HiDiffRefine"
+        others = [journal.with_name(f"{name}.jsonl") for name in ("crashed", "on another volume")]
+        running.enter()
+        assert not ui.keptButton.visible, "one that goes on is no kept work"
+        for other in others:
+            other.write_bytes(journal.read_bytes())
+        running.enter()
+        for answer in (False, True):
+            assert ui.keptButton.visible
+            slicer.util.confirmOkCancelDisplay = lambda text, answer=answer: (
+                "all 2 sessions" in text and answer
+            )
+            ui.keptButton.click()
+            assert [other.exists() for other in others] == [not answer] * 2
+        assert not ui.keptButton.visible and journal.exists()
+        click(running, (8, 25, 14))
+        assert in_node(running.editor.session)[8, 25, 14]
+    finally:
+        slicer.util.confirmOkCancelDisplay = confirm
+        del os.environ["LOCALAPPDATA"]
