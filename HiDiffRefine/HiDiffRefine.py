@@ -1,10 +1,12 @@
 """The module as 3D Slicer sees it. HiDiffRefinePanel says what it does, HiDiffRefineLib computes."""
 
+import sys
+from pathlib import Path
+
+import qt
 import slicer
-from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -19,6 +21,10 @@ class HiDiffRefine(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
+        # Slicer puts this folder on the path. Installed, the library lies in it; in a checkout, beside it.
+        root = Path(__file__).resolve().parents[1]
+        if (root / "HiDiffRefineLib").is_dir() and str(root) not in sys.path:
+            sys.path.append(str(root))
         self.parent.title = _("HiDiff Refine")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["Markups", "SegmentEditor", "Segmentations", "Volumes"]
@@ -42,22 +48,8 @@ def _register_sample_data() -> None:
     register()
 
 
-@parameterNodeWrapper
-class HiDiffRefineParameterNode:
-    """What the panel shows, saved with the scene."""
-
-    volume: vtkMRMLScalarVolumeNode
-    segmentation: vtkMRMLSegmentationNode
-    positive: vtkMRMLMarkupsFiducialNode
-    negative: vtkMRMLMarkupsFiducialNode
-    strokes: vtkMRMLSegmentationNode
-    doubt: vtkMRMLScalarVolumeNode
-    model: str = ""
-    lockHandEdits: bool = False
-
-
 class HiDiffRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Hands Slicer's events to the panel."""
+    """Hands Slicer's events to the panel, if it could be made."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -67,6 +59,37 @@ class HiDiffRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
+        try:
+            self._make_panel()
+        except Exception as error:
+            from HiDiffRefinePanel.messages import told
+
+            label = qt.QLabel(_("The panel could not be made.") + " " + told(error))
+            label.wordWrap = True
+            self.layout.addWidget(label)
+            return
+        if self.parent.isEntered:  # read again, while it is in front
+            self.enter()
+
+    def enter(self):
+        self._pass_on("enter")
+
+    def exit(self):
+        self._pass_on("exit")
+
+    def cleanup(self):
+        self.removeObservers()
+        for what in ("exit", "forget", "close"):
+            self._pass_on(what)
+        self.panel = None
+
+    def onReload(self):
+        self.cleanup()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "HiDiffRefinePanel"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def _make_panel(self):
         from HiDiffRefinePanel.panel import Panel
 
         widget = slicer.util.loadUI(self.resourcePath("UI/HiDiffRefine.ui"))
@@ -75,28 +98,14 @@ class HiDiffRefineWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = HiDiffRefineLogic()
         self.panel = Panel(slicer.util.childWidgetVariables(widget), self.logic)
         scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.StartCloseEvent, lambda *_: self._pass_on("forget"))
+        self.addObserver(scene, scene.StartImportEvent, lambda *_: self._pass_on("pause"))
+        for event in (scene.EndCloseEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, lambda *_: self.parent.isEntered and self._pass_on("enter"))
 
-    def enter(self):
-        self.panel.enter()
-
-    def exit(self):
-        self.panel.exit()
-
-    def cleanup(self):
-        self.removeObservers()
-        self.panel.exit()
-        self.panel.forget()
-        self.logic.close()
-
-    def onSceneStartClose(self, caller, event):
-        self.panel.forget()
-
-    def onSceneEndClose(self, caller, event):
-        if self.parent.isEntered:
-            self.panel.enter()
+    def _pass_on(self, what):
+        if self.panel is not None:
+            self.panel.jobs.guard(getattr(self.panel, what))()
 
 
 class HiDiffRefineLogic(ScriptedLoadableModuleLogic):
@@ -111,7 +120,9 @@ class HiDiffRefineLogic(ScriptedLoadableModuleLogic):
         self.editor = Editor(self.jobs)
 
     def getParameterNode(self):
-        return HiDiffRefineParameterNode(super().getParameterNode())
+        from HiDiffRefinePanel.parameters import Parameters
+
+        return Parameters(super().getParameterNode())
 
     @property
     def busy(self):

@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from Testing.slicer_checks import SLICER_SOURCES
 
 # The same examples in every run, and no time limit on each: the cores may be shared.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -59,12 +62,31 @@ def copy_bundle():
 
 
 @pytest.fixture(scope="session")
-def in_slicer():
-    """(script, arguments) → what its `main` returns in slicer-core; skips where that is not installed."""
+def slicer_sources() -> Path:
+    """The folder of pieces of Slicer's own source; tests that need it skip where it is absent."""
+    if not SLICER_SOURCES.is_dir():
+        pytest.skip(f"no sources of Slicer at {SLICER_SOURCES}; Testing/tools/fetch_slicer.sh gets them")
+    return SLICER_SOURCES
 
-    def run(script: Path, *arguments: str):
+
+@pytest.fixture(scope="session")
+def in_slicer(request):
+    """(script, arguments) → what its `main` returns in slicer-core; skips where that is not installed.
+
+    With `real_layer`, on Slicer's own Python layer instead of the stand-ins for it. `module` is the file of
+    an installed module, which is used instead of the checkout's.
+    """
+
+    def run(script: Path, *arguments: str, real_layer: bool = False, module: Path | None = None):
         command = [sys.executable, str(REPOSITORY / "Testing/run_in_slicer.py"), str(script), *arguments]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+        environment = dict(os.environ)
+        if real_layer:
+            series = "5.12" if version("slicer-core").startswith("5.12.") else "main"
+            folder = request.getfixturevalue("slicer_sources") / series
+            environment["HIDIFF_SLICER_PYTHON"] = str(folder / "Base" / "Python")
+        if module is not None:
+            environment["HIDIFF_MODULE"] = str(module)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, env=environment)
         assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
         answer = json.loads(done.stdout)
         if "missing" in answer:

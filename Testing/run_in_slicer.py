@@ -10,8 +10,10 @@ import runpy
 import sys
 from pathlib import Path
 
-# The tree that the tests are of, whatever is installed.
+# The tree that the tests are of, whatever is installed; and before it that of an installed module.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if "HIDIFF_MODULE" in os.environ:
+    sys.path.insert(0, str(Path(os.environ["HIDIFF_MODULE"]).parent))
 os.environ.pop("DISPLAY", None)
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 

@@ -4,10 +4,16 @@ pytest sees each by its name, but all of a file run in one process, as slicer-co
 """
 
 import ast
+import os
 import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+# Pieces of Slicer's own source; Testing/tools/fetch_slicer.sh gets them where they are not at hand.
+SLICER_SOURCES = Path(
+    os.environ.get("HIDIFF_SLICER", Path(__file__).resolve().parents[2] / "shared" / "slicer")
+)
 
 
 def names_of(script: Path) -> list[str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from HiDiffRefinePanel.journals import leftover_on, new_journal
-from HiDiffRefinePanel.nodes import complete, editor_settings
+from HiDiffRefinePanel.journals import kept, leftover_on, new_journal
+from HiDiffRefinePanel.messages import told
+from HiDiffRefinePanel.nodes import complete, editor_settings, save_for_segment_editor
 
 # Holds a hippocampus of an adult, and little else.
 REGION_RADIUS_MM = 30.0
@@ -34,6 +35,7 @@ class Editor:
         self.parameters = None
         self.session = None
         self.worker = None
+        self.device = "auto"  # or "cpu", where the user says so
         self.leftover = None  # of a session on the chosen volume that a crash ended
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.say: Callable[[str], None] = lambda text: None
@@ -91,6 +93,13 @@ class Editor:
         """Deletes what the crash has left."""
         self.leftover.path.unlink(missing_ok=True)
         self.leftover = self._looked_at = None  # there may be more
+
+    def discard_all(self) -> None:
+        """Deletes what crashes have left, on whatever volume."""
+        for path in kept():
+            path.unlink(missing_ok=True)
+        self.leftover = self._looked_at = None
+        self.shown()
 
     def add_segment(self) -> None:
         """An empty segment, selected, to be started by a hint."""
@@ -150,12 +159,18 @@ class Editor:
         else:
             self.doubt(self._jump)
 
+    def resume(self) -> None:
+        """The module comes back to the front: work that its leaving ended, or hints meanwhile, may wait."""
+        self._changed = True
+
     def attend(self) -> None:
         """Takes up what was done to the nodes since, when there is nothing else to do."""
+        if self.parameters is None:
+            return  # a scene is being loaded
         if self.waiting:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
-        elif self.session is None and self.parameters is not None:
+        elif self.session is None:
             self._look_for_leftover()
 
     def _look_for_leftover(self) -> None:
@@ -187,11 +202,12 @@ class Editor:
         self._nodes = (parameters.volume, parameters.segmentation)
         hints = HintNodes(parameters.positive, parameters.negative, parameters.strokes)
         settings = editor_settings()
-        session = SceneSession(*self._nodes, hints, settings, self._on_changed, self.forget)
+        gone = self.jobs.guard(self._on_gone)
+        session = SceneSession(*self._nodes, hints, settings, self._on_changed, gone, self._on_saving)
         journal = leftover or new_journal()
         try:
             bundle, mode = bundle_and_mode(parameters.model)
-            models = self._started_worker().models(bundle, mode=mode)
+            models = self._started_worker().models(bundle, self.device, mode)
             yield from session.restoring(models, journal) if leftover else session.opening(models, journal)
         except BaseException:  # cancelled, too
             self._nodes = None
@@ -203,7 +219,7 @@ class Editor:
             raise
         self.session, self.leftover = session, None
         self._journal = hold(journal)
-        self._changed = True  # hints that were placed, but not refined, when the scene was saved
+        self._on_changed()  # hints that were placed, but not refined, when the scene was saved
         self.shown()
 
     def _segmenting(self) -> Iterator[None]:
@@ -250,7 +266,7 @@ class Editor:
         try:
             self.session.take_hints()
         except HintError as error:
-            self.say(f"{error.message} {error.remedy}")
+            self.say(told(error))
 
     def _jump(self) -> None:
         place_ras = self.session.session.next_doubtful_place()
@@ -284,5 +300,14 @@ class Editor:
         with suppress(OSError):  # there may be none
             path.unlink()
 
+    def _on_gone(self, why) -> None:
+        self.forget()
+        if why is not None:
+            self.say(told(why))
+
+    def _on_saving(self) -> None:
+        save_for_segment_editor(self._nodes[1])
+
     def _on_changed(self) -> None:
         self._changed = True
+        self.jobs.wake()

@@ -15,20 +15,21 @@ def _nothing(*_) -> None:
 class Jobs:
     """One job at a time.
 
-    A job is an iterator; closed before its end, it is cancelled. Errors of the library go to `failed`: no
-    user action ends in a traceback.
+    A job is an iterator; closed before its end, it is cancelled. Errors go to `failed`: no user action ends
+    in a traceback. The timer rests while there is nothing to do.
     """
 
     def __init__(self):
-        self.idle: Callable[[], None] = _nothing  # called while there is no job
+        self.idle: Callable[[], None] = _nothing  # called when there is no job; may start one
         self.failed: Callable[[Exception], None] = _nothing
         self.changed: Callable[[], None] = _nothing  # called as a job begins or ends
         self._job: Iterator | None = None
         self._done: Callable[[], None] = _nothing
         self._each: Callable[[object], None] = _nothing
+        self._watches = self._woken = False
         self._timer = qt.QTimer()
         self._timer.interval = INTERVAL_MS
-        self._timer.connect("timeout()", self.tick)
+        self._timer.connect("timeout()", lambda: self.guard(self.tick)())
 
     @property
     def running(self) -> bool:
@@ -36,13 +37,35 @@ class Jobs:
         return self._job is not None
 
     def watch(self) -> None:
-        """Looks for work from now on."""
-        self._timer.start()
+        """Looks for work now, and whenever `wake` says that there may be some."""
+        self._watches = True
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken = True
+        if self._watches and not self._timer.active:
+            self._timer.start()
 
     def stop(self) -> None:
         """Cancels the job, and looks for work no more."""
+        self._watches = False
         self._timer.stop()
         self.cancel()
+
+    def guard(self, act: Callable) -> Callable:
+        """The same, but errors go to `failed`: for what Qt, VTK or Slicer calls.
+
+        Qt counts the arguments of what it calls: where there are any, a lambda has to name them.
+        """
+
+        def guarded(*arguments):
+            try:
+                return act(*arguments)
+            except Exception as error:
+                return self.failed(error)
+
+        return guarded
 
     def start(
         self, job: Iterator, done: Callable[[], None] = _nothing, each: Callable[[object], None] = _nothing
@@ -55,6 +78,7 @@ class Jobs:
         """
         self.cancel()
         self._job, self._done, self._each = job, done, each
+        self.wake()
         self.changed()
 
     def cancel(self) -> None:
@@ -66,15 +90,19 @@ class Jobs:
 
     def tick(self) -> None:
         """Moves things on by one step."""
-        from HiDiffRefineLib.errors import HiDiffRefineError
+        if self._job is None:
+            self._look()
+        elif self._over():
+            self._done()
 
+    def _look(self) -> None:
+        """Whether there is something to do; if not, the timer rests."""
+        self._woken = False
         try:
-            if self._job is None:
-                self.idle()
-            elif self._over():
-                self._done()
-        except HiDiffRefineError as error:
-            self.failed(error)
+            self.idle()
+        finally:
+            if self._job is None and not self._woken:
+                self._timer.stop()
 
     def _over(self) -> bool:
         """Takes a step of the job; whether that was its end."""

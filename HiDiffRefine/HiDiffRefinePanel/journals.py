@@ -28,5 +28,17 @@ def leftover_on(volume_node):
         return None
 
 
+def kept() -> list[Path]:
+    """What crashes have left, on whatever volume."""
+    from HiDiffRefineLib.session.recovery import unheld
+
+    try:
+        return unheld(_folder())
+    except OSError:  # no folder that can be read
+        return []
+
+
 def _folder() -> Path:
-    return Path(slicer.app.slicerUserSettingsFilePath).parent / "HiDiffRefine"
+    """On this computer: what Windows calls roaming, where the settings are, is copied to servers."""
+    local = os.environ.get("LOCALAPPDATA") or Path(slicer.app.slicerUserSettingsFilePath).parent
+    return Path(local) / "HiDiffRefine"

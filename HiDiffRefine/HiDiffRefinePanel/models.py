@@ -6,15 +6,24 @@ from html import escape
 from slicer.i18n import tr as _
 
 
-def fill_models(selector) -> dict:
+def fill_models(selector) -> tuple[dict, list]:
     """The shipped segmentors, each with its one-shot twin, and last the refiner alone.
 
     Returns:
-        the bundles by the items' data, which `bundle_and_mode` takes apart.
+        the bundles by the items' data, which `bundle_and_mode` takes apart, and a `BundleError` for each
+        that cannot be used; no bundles where the refiner is missing, which all of them need.
     """
-    from HiDiffRefineLib.bundles import list_bundles
+    from HiDiffRefineLib.bundles import list_bundles, models_folder
+    from HiDiffRefineLib.errors import BundleError
 
-    bundles, _errors = list_bundles()
+    bundles, problems = list_bundles()
+    refiner = next((bundle for bundle in bundles if bundle.name == "refiner"), None)
+    if refiner is None:
+        missing = BundleError(
+            _("There is no refiner among the models in {folder}.").format(folder=models_folder()),
+            _("Install the extension again, or name the models' folder in the variable HIDIFF_MODELS."),
+        )
+        return {}, [missing, *problems]
     shown = {}
     selector.blockSignals(True)
     for bundle in bundles:
@@ -27,7 +36,7 @@ def fill_models(selector) -> dict:
                 selector.addItem(one_shot, f"{bundle.name} (dssm)")
     selector.addItem(_("No model: refine any existing segmentation"), "refiner-only")
     selector.blockSignals(False)
-    return shown | {"refiner-only": next(bundle for bundle in bundles if bundle.name == "refiner")}
+    return shown | {"refiner-only": refiner}, problems
 
 
 def describe(bundle) -> str:

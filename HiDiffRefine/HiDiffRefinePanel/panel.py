@@ -4,7 +4,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
+from HiDiffRefinePanel.journals import kept
+from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
+from HiDiffRefinePanel.nodes import SEGMENTATION, VOLUME, hide_own, loaded_volume, show_volume
 from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
@@ -27,24 +30,25 @@ class Panel:
     def __init__(self, ui, logic):
         self.ui, self.logic, self.editor, self.jobs = ui, logic, logic.editor, logic.jobs
         self.setup = Setup(self.jobs)
-        self.pens = Pens(ui.strokeEditor)
+        guard = self.jobs.guard
+        self.pens = Pens(ui.strokeEditor, guard(self._lift_pens))
         self.exporter = Exporter(self.editor, self.jobs)
         self.exporter.show = self._show_checks
         self.shortcuts = Shortcuts(
             {
-                "Ctrl+Z": self.editor.undo,
-                "Ctrl+Y": self.editor.redo,
-                "Q": lambda: self._toggle(ui.positivePointButton),
-                "W": lambda: self._toggle(ui.negativePointButton),
-                "D": self.editor.next_doubtful_place,
+                "Ctrl+Z": guard(self.editor.undo),
+                "Ctrl+Y": guard(self.editor.redo),
+                "Q": guard(lambda: self._toggle(ui.positivePointButton)),
+                "W": guard(lambda: self._toggle(ui.negativePointButton)),
+                "D": guard(self.editor.next_doubtful_place),
             }
         )
-        self.wheel = Wheel(self._on_wheel)
+        self.wheel = Wheel(guard(self._on_wheel))
         self._connect()
         self.jobs.changed = self.refresh
-        self.jobs.failed = lambda error: self.say(f"{error.message} {error.remedy}")
+        self.jobs.failed = lambda error: self.say(told(error))
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
-        self.setup.say, self.setup.ready = self.say, self._on_ready
+        self.setup.say, self.setup.ready, self.setup.changed = self.say, self._on_ready, self.refresh
         self._bundles = {}
         self.say("")
         self.refresh()
@@ -52,23 +56,41 @@ class Panel:
     def enter(self) -> None:
         """The module comes to the front."""
         self._adopt_parameters()
+        if self.editor.parameters.volume is None:
+            self.editor.parameters.volume = loaded_volume()
+        self.ui.keptButton.visible = bool(kept())
         self.shortcuts.enter()
         self.wheel.enter()
+        self.editor.resume()
         self.jobs.watch()
         if not self.setup.proven and not self.jobs.running:
             self.setup.check()
         self.refresh()
 
     def exit(self) -> None:
-        """The module goes to the back: nothing of it stays in the mouse or on the keys."""
+        """The module goes to the back: nothing of it stays in mouse and keys, and its work stops."""
         self.shortcuts.exit()
         self.wheel.exit()
         self._lift_pens()
+        self.jobs.stop()
+        self._release_parameters()
 
     def forget(self) -> None:
         """The scene closes."""
         self._lift_pens()
         self.editor.forget()
+        self._release_parameters()
+
+    def close(self) -> None:
+        """The application ends, or the module is read again."""
+        self.logic.close()
+
+    def pause(self) -> None:
+        """A scene is being loaded: what it has for the parameter node comes bit by bit."""
+        self.jobs.cancel()
+        self._release_parameters()
+
+    def _release_parameters(self) -> None:
         parameters, self.editor.parameters = self.editor.parameters, None
         if parameters is not None:
             parameters.disconnectGui(self._connection)
@@ -84,8 +106,10 @@ class Panel:
     def refresh(self) -> None:
         """Shows what is so."""
         ui, session, running = self.ui, self.editor.session, self.jobs.running
+        hide_own(ui.volumeSelector, VOLUME)
+        hide_own(ui.segmentationSelector, SEGMENTATION)
         parameters = self.editor.parameters
-        chosen = bool(self.setup.proven and parameters and parameters.volume)
+        chosen = bool(self._bundles and parameters and parameters.volume)
         leftover = self.editor.leftover if chosen and session is None else None
         for widget in (ui.leftoverLabel, ui.recoverButton, ui.discardButton):
             widget.visible = leftover is not None
@@ -94,7 +118,8 @@ class Panel:
         ui.recoverButton.enabled = ui.discardButton.enabled = not running
         ui.newSegmentButton.enabled = chosen
         selected = session.selected if session is not None else None
-        ui.setupButton.visible = self.setup.wanted
+        ui.setupButton.visible, ui.setupButton.enabled = self.setup.wanted, not self.setup.installing
+        ui.deviceSelector.enabled = bool(self._bundles and self.setup.gpu and not running)
         ui.deviceLabel.text = self.setup.device
         ui.modelSelector.enabled = self.setup.proven and not running
         segmentor = bool(chosen and parameters.model != "refiner-only")
@@ -120,15 +145,17 @@ class Panel:
             self._lift_pens()
 
     def _connect(self) -> None:
-        ui = self.ui
-        ui.modelSelector.connect("currentIndexChanged(int)", self._on_model)
-        ui.segmentSelector.connect("activated(int)", self._on_segment)
+        ui, guard = self.ui, self.jobs.guard
+        ui.modelSelector.connect("currentIndexChanged(int)", lambda index: guard(self._on_model)(index))
+        ui.deviceSelector.connect("activated(int)", lambda index: guard(self._on_device)(index))
+        ui.segmentSelector.connect("activated(int)", lambda index: guard(self._on_segment)(index))
         for button, act in (
             (ui.setupButton, self.setup.install),
             (ui.segmentButton, self.editor.segment),
             (ui.refineExistingButton, self.editor.refine_existing),
             (ui.recoverButton, self._recover),
             (ui.discardButton, self.editor.discard),
+            (ui.keptButton, self._delete_kept),
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
@@ -140,23 +167,18 @@ class Panel:
             (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),
         ):
-            button.connect("clicked()", lambda act=act: self._guarded(act))
+            button.connect("clicked()", lambda act=act: self._press(act))
         for name in PENS:
             button = getattr(ui, f"{name}Button")
-            button.connect("clicked(bool)", lambda on, name=name: self._on_pen(name, on))
-        ui.exportLabel.connect("linkActivated(QString)", self._on_fix)
-        ui.brushSlider.connect("valueChanged(double)", lambda value: self.pens.set_diameter(value))
-        ui.extentSlider.connect("valueChanged(double)", lambda value: self._set_extent(round(value)))
+            button.connect("clicked(bool)", lambda on, name=name: guard(self._on_pen)(name, on))
+        ui.exportLabel.connect("linkActivated(QString)", lambda fix: guard(self._on_fix)(fix))
+        ui.brushSlider.connect("valueChanged(double)", lambda value: guard(self.pens.set_diameter)(value))
+        ui.extentSlider.connect("valueChanged(double)", lambda value: guard(self._set_extent)(round(value)))
 
-    def _guarded(self, act) -> None:
+    def _press(self, act) -> None:
         """Does what a button says; what cannot be done is said in the panel."""
-        from HiDiffRefineLib.errors import HiDiffRefineError
-
         self.say("")
-        try:
-            act()
-        except HiDiffRefineError as error:
-            self.say(f"{error.message} {error.remedy}")
+        self.jobs.guard(act)()
         self.refresh()
 
     def _adopt_parameters(self) -> None:
@@ -164,16 +186,22 @@ class Panel:
             return
         parameters = self.logic.getParameterNode()
         self.editor.parameters = parameters
+        self._volume = parameters.volume
         self._connection = parameters.connectGui(self.ui)
         node = parameters.parameterNode
-        self._observer = node.AddObserver("ModifiedEvent", lambda *_: self._on_input())
+        self._observer = node.AddObserver("ModifiedEvent", self.jobs.guard(lambda *_: self._on_input()))
+        self.editor.look()
         if self.setup.proven:
             self._on_ready()
         self.refresh()
 
     def _on_ready(self) -> None:
         if not self._bundles:
-            self._bundles = fill_models(self.ui.modelSelector)
+            self._bundles, problems = fill_models(self.ui.modelSelector)
+            self.say(" ".join(told(problem) for problem in problems))
+            if self.setup.gpu:
+                self.ui.deviceSelector.addItem(self.setup.gpu, "auto")
+            self.ui.deviceSelector.addItem(_("Processor (CPU)"), "cpu")
         self._show_model()
         self.jobs.idle = self.editor.attend
 
@@ -187,9 +215,23 @@ class Panel:
         self.editor.recover()
         self._show_model()
 
+    def _delete_kept(self) -> None:
+        text = _(
+            "Delete the masks and hints of all {count} sessions that ended unexpectedly, on any volume? They"
+            " are kept for 30 days on this computer, and cannot be brought back then."
+        )
+        if slicer.util.confirmOkCancelDisplay(text.format(count=len(kept()))):
+            self.editor.discard_all()
+            self.ui.keptButton.visible = bool(kept())
+
     def _on_input(self) -> None:
         """Another volume or segmentation."""
+        volume = self.editor.parameters.volume
+        if volume is not self._volume:
+            self._volume = volume
+            show_volume(volume)
         self.editor.look()
+        self.jobs.wake()
         self.exporter.fixes.clear()  # they were meant for what was there before
         self.refresh()
 
@@ -203,8 +245,13 @@ class Panel:
         self.ui.modelLabel.text = describe(self._bundles[name])
         self.refresh()
 
+    def _on_device(self, index: int) -> None:
+        self.editor.forget()
+        self.editor.device = self.ui.deviceSelector.itemData(index)
+        self.refresh()
+
     def _on_segment(self, index: int) -> None:
-        self._guarded(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
+        self._press(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
         self._lift_pens()
 
     def _export(self) -> None:
@@ -215,7 +262,7 @@ class Panel:
     def _on_fix(self, fix: str) -> None:
         """A remedy of the check list, by one click: it is applied, and the export goes on."""
         self.exporter.fixes.add(fix)
-        self._guarded(self._export)
+        self._press(self._export)
 
     def _show_checks(self, text: str) -> None:
         self.ui.exportLabel.text = text
@@ -230,7 +277,7 @@ class Panel:
 
     def _set_extent(self, level: int) -> None:
         if self.editor.extent not in (None, level):
-            self._guarded(lambda: self.editor.set_extent(level))
+            self._press(lambda: self.editor.set_extent(level))
 
     def _show_extent(self) -> None:
         """How much is taken of the newest answer; the middle where there is none."""

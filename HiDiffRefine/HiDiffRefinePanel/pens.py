@@ -1,9 +1,13 @@
 """What the mouse does in the slice views: it places points, paints strokes, or nothing of ours.
 
-All that needs the Segment Editor's widget or the place mode is here.
+All that needs the Segment Editor's widget is here; the place mode is `place_mode`'s.
 """
 
+from collections.abc import Callable
+
 import slicer
+
+from HiDiffRefinePanel.place_mode import PlaceMode
 
 
 class Pens:
@@ -11,30 +15,27 @@ class Pens:
 
     Args:
         editor_widget: a hidden qMRMLSegmentEditorWidget, whose Paint effect strokes are made with.
+        ended: called when the mouse was taken from the pen, by a right click or another module.
     """
 
-    def __init__(self, editor_widget):
+    def __init__(self, editor_widget, ended: Callable[[], None]):
         self._editor = editor_widget
-        self._taken = False
+        self._place_mode = PlaceMode(ended)
 
     def take(self, name: str, session, diameter_mm: float) -> None:
         """Takes the pen of that name; see `panel.PENS`."""
-        self._taken = True
         positive = name.startswith("positive")
         if name.endswith("Point"):
-            self._place(session.hint_nodes.positive if positive else session.hint_nodes.negative)
+            self._place_mode.place(session.hint_nodes.positive if positive else session.hint_nodes.negative)
         else:
             self._paint(session, positive, diameter_mm)
+            self._place_mode.watch()
 
     def lift(self) -> None:
         """No pen: the mouse moves through the slices as ever."""
-        if not self._taken:
-            return  # what other modules do with the mouse is theirs
-        self._taken = False
-        self._editor.setActiveEffectByName("")
-        interaction = slicer.app.applicationLogic().GetInteractionNode()
-        if interaction.GetCurrentInteractionMode() == interaction.Place:
-            interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+        if self._editor.activeEffect() is not None:
+            self._editor.setActiveEffectByName("")
+        self._place_mode.give_back()
 
     def set_diameter(self, diameter_mm: float) -> None:
         """Of the brush."""
@@ -43,20 +44,13 @@ class Pens:
             effect.setCommonParameter("BrushDiameterIsRelative", 0)
             effect.setCommonParameter("BrushAbsoluteDiameter", diameter_mm)
 
-    def _place(self, points) -> None:
-        logic = slicer.app.applicationLogic()
-        logic.GetSelectionNode().SetReferenceActivePlaceNodeClassName(points.GetClassName())
-        logic.GetSelectionNode().SetActivePlaceNodeID(points.GetID())
-        logic.GetInteractionNode().SetPlaceModePersistence(1)
-        logic.GetInteractionNode().SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.Place)
-
     def _paint(self, session, positive: bool, diameter_mm: float) -> None:
         from HiDiffRefineLib.scene.hint_nodes import make_room, stroke_id
 
         make_room(session.hint_nodes, session.selected)
-        settings = _settings()
+        # Before the scene: the widget would look for the nodes of a parameter node that it does not have.
+        self._editor.setMRMLSegmentEditorNode(_settings())
         self._editor.setMRMLScene(slicer.mrmlScene)
-        self._editor.setMRMLSegmentEditorNode(settings)
         self._editor.setSegmentationNode(session.hint_nodes.strokes)
         self._editor.setSourceVolumeNode(session.volume_node)
         self._editor.setCurrentSegmentID(stroke_id(session.selected, positive))

@@ -50,6 +50,10 @@ def tell(say: Callable[[str], None]) -> None:
     assert first[MIDDLE] and first[RIM] and not session.session.hints
 
     say("A negative click with the mouse, in a slice view")
+    segment_editor = slicer.vtkSlicerSegmentEditorLogic()  # as the Segment Editor has one, on the same node
+    segment_editor.SetMRMLScene(slicer.mrmlScene)
+    segment_editor.SetSegmentEditorNode(session.editor_node)
+    session.saving = segment_editor.SaveStateForUndo
     others = session.session.labelmap()[~first]
     requests = _listen(session.session.engine)
     ui.negativePointButton.click()
@@ -65,7 +69,7 @@ def tell(say: Callable[[str], None]) -> None:
     assert elsewhere.any() and (first == second)[elsewhere].all()
 
     say("Undo by the Segment Editor's logic, then redo")
-    session.writer.logic.Undo()
+    segment_editor.Undo()
     _wait(widget, 30)
     assert (session.session.mask(name) == first).all() and not session.session.hints
     ui.redoButton.click()

@@ -6,10 +6,9 @@ from functools import cached_property
 import torch
 
 from HiDiffRefineLib.bundles import Bundle
-from HiDiffRefineLib.errors import is_memory_full
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.answering import answer
-from HiDiffRefineLib.inference.memory import GPU_FULL
+from HiDiffRefineLib.inference.memory import why_on_processor
 from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.prepared import KeptPriors, Prepared
@@ -19,7 +18,7 @@ from HiDiffRefineLib.volumes.volume import Volume
 class LocalEngine:
     """A volume in front of a pipeline; see `session.engine.Engine`.
 
-    Where the pipeline's device is full, a request is answered on the processor.
+    Where the pipeline's device is full or lacks an operation, a request is answered on the processor.
 
     Args:
         notify: told once of each such request, and of an image that is unlike those the model knows.
@@ -57,7 +56,7 @@ class LocalEngine:
 
     @cached_property
     def on_processor(self) -> Prepared | None:
-        """Where to go when the device is full; None where it is the processor itself."""
+        """Where to go when the device cannot; None where it is the processor itself."""
         if self.pipeline.device.type == "cpu":
             return None
         return Prepared(self.volume, self.pipeline.on(torch.device("cpu")), self._kept, self.notify)
@@ -73,11 +72,12 @@ class LocalEngine:
                 yield found
             return
         except Exception as error:
-            if self.on_processor is None or not is_memory_full(error):
+            why = why_on_processor(error)
+            if self.on_processor is None or why is None:
                 raise
         if self.pipeline.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.notify(GPU_FULL)
+        self.notify(why)
         for n, found in enumerate(answer(self.on_processor, request, progress)):
             if n >= given:
                 yield found

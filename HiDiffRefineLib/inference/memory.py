@@ -1,10 +1,13 @@
-"""What fits into the memory that is free, before a run."""
+"""What fits into the memory that is free, before a run, and what a GPU cannot do."""
 
 from math import prod
 
 import torch
 
+from HiDiffRefineLib.errors import is_memory_full
+
 GPU_FULL = "The GPU is full; this runs on the processor and takes longer."
+GPU_LACKS = "The GPU lacks an operation that this needs; this runs on the processor and takes longer."
 # Windows at a time on a GPU: more are no faster.
 MOST_WINDOWS = 4
 # Peak memory of a forward pass, bytes per voxel of a window: 353 in bfloat16 and twice that in float32 by
@@ -34,6 +37,13 @@ def window_batch(device: torch.device, shape_kji, patch_kji, labels: int) -> int
     if fitting < 1:
         raise torch.cuda.OutOfMemoryError(f"{free / 2**20:.0f} MiB are left for a window")
     return min(fitting, MOST_WINDOWS)
+
+
+def why_on_processor(error: Exception) -> str | None:
+    """What to say of an error of a GPU where the processor can do the same; None of any other error."""
+    if isinstance(error, NotImplementedError):  # as torch says it on Apple's
+        return GPU_LACKS
+    return GPU_FULL if is_memory_full(error) else None
 
 
 def free_bytes(device: torch.device) -> int:

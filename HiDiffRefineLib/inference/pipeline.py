@@ -11,7 +11,7 @@ import torch
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
 from HiDiffRefineLib.bundles import Bundle, refiner_of
-from HiDiffRefineLib.errors import ConfigError, VolumeError, is_memory_full
+from HiDiffRefineLib.errors import ConfigError, VolumeError
 from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps, unlike_in_size
@@ -19,7 +19,7 @@ from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_p
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.islands import remove_islands
-from HiDiffRefineLib.inference.memory import GPU_FULL
+from HiDiffRefineLib.inference.memory import why_on_processor
 from HiDiffRefineLib.inference.models import copied, load_network
 from HiDiffRefineLib.inference.one_shot import OneShot, Variant, run_dssm, unlike
 from HiDiffRefineLib.inference.one_shot_hints import LabelHints, obeying
@@ -144,15 +144,16 @@ class Pipeline:
     def where_there_is_room(
         self, work: Callable[["Pipeline"], Result], notify: Callable[[str], None] = lambda text: None
     ) -> Result:
-        """What some work with this pipeline gives; on the processor where the GPU is full, which is told."""
+        """What some work with this pipeline gives; on the processor where the GPU cannot, which is told."""
         try:
             return work(self)
         except Exception as error:
-            if self.device.type == "cpu" or not is_memory_full(error):
+            why = why_on_processor(error)
+            if self.device.type == "cpu" or why is None:
                 raise
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        notify(GPU_FULL)
+        notify(why)
         return work(self.on(torch.device("cpu")))
 
     def check_modality(self, volume: Volume) -> None:

@@ -56,7 +56,6 @@ class ExternalEdits:
                 found[segment_id] = blocks
         if not found or self._went(True, found) or self._went(False, found):
             return
-        scene.writer.forget_states()
         for segment_id, blocks in found.items():
             scene.session.change_by_hand(scene.name_of(segment_id), blocks, lock)
 
@@ -128,7 +127,6 @@ class ExternalEdits:
             return False
         for _ in range(count):
             (session.undo if back else session.redo)()
-        (scene.writer.undone if back else scene.writer.redone)(step)
         return True
 
     def _free(self, name: str) -> str:

@@ -25,6 +25,7 @@ from HiDiffRefineLib.hints.naming import (
 )
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.scene.labelmaps import oriented_image
+from HiDiffRefineLib.scene.own_nodes import mark_own
 from HiDiffRefineLib.scene.segmentation_nodes import count_voxels, ijk_to_local, segment_ids, segment_mask
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -67,6 +68,7 @@ def new_hint_nodes(volume_node, segmentation_node) -> HintNodes:
     for node in (*points, strokes):
         node.CreateDefaultDisplayNodes()
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    mark_own(strokes)
     # After the transform: Slicer takes the difference of both nodes' transforms into the geometry.
     strokes.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     for node, positive in zip(points, (True, False), strict=True):

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 
 import vtk
 
+from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.scene.hint_nodes import HintNodes
+
+_GO_ON = "What is left is kept: press 'Start' to go on with it."
 
 
 class Observers:
@@ -48,17 +51,20 @@ def observe_end(observers: Observers, nodes: Sequence, gone: Callable) -> None:
 
     Args:
         nodes: volume and segmentation first.
+        gone: gets a `SessionError` that says why, None where the scene closes.
     """
     volume_node, segmentation_node, *_ = nodes
     scene = volume_node.GetScene()
     for node in (volume_node, segmentation_node):
-        observers.add(node, node.TransformModifiedEvent, gone)
-    observers.add(volume_node, volume_node.ImageDataModifiedEvent, gone)
-    observers.add(scene, scene.StartCloseEvent, gone)
+        why = SessionError(f"'{node.GetName()}' was moved by a transform: that ended the session.", _GO_ON)
+        observers.add(node, node.TransformModifiedEvent, lambda *_, why=why: gone(why))
+    why = SessionError(f"'{volume_node.GetName()}' shows another image now: that ended the session.", _GO_ON)
+    observers.add(volume_node, volume_node.ImageDataModifiedEvent, lambda *_, why=why: gone(why))
+    observers.add(scene, scene.StartCloseEvent, lambda *_: gone(None))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def removed(_scene, _event, node):
         if node in nodes:
-            gone()
+            gone(SessionError(f"'{node.GetName()}' was removed: that ended the session.", _GO_ON))
 
     observers.add(scene, scene.NodeAboutToBeRemovedEvent, removed)

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 
+from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.inference.messages import Preview, Progress
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -35,7 +36,9 @@ class SceneSession:
     Args:
         editor_node: settings of the Segment Editor, whose masking binds edits.
         changed: called whenever a node changed by other hands. It must do nothing but remember.
-        gone: called when a node of the session is removed, or the image changes: the session must be closed.
+        gone: called when a node of the session is removed, or the image or its place changes, with a
+            `SessionError` that says so; with None when the scene closes. The session must be closed.
+        saving: called before an edit first changes a voxel, for histories of others.
 
     Raises:
         VolumeError: as `volume_of`.
@@ -48,7 +51,8 @@ class SceneSession:
         hint_nodes: HintNodes,
         editor_node,
         changed: Callable[[], None] = lambda: None,
-        gone: Callable[[], None] = lambda: None,
+        gone: Callable[[SessionError | None], None] = lambda why: None,
+        saving: Callable[[], None] = lambda: None,
     ):
         self.volume = volume_of(volume_node)
         self.volume_node, self.node, self.hint_nodes = volume_node, segmentation_node, hint_nodes
@@ -56,15 +60,16 @@ class SceneSession:
         editor_node.SetAndObserveSegmentationNode(segmentation_node)
         editor_node.SetAndObserveSourceVolumeNode(volume_node)
         self.writer = SegmentWriter(segmentation_node, volume_node)
+        self.saving = saving
         self.session: RefinementSession | None = None
         self.keys: dict[str, int] = {}  # of the session's layers, by segment ID
         self.external = ExternalEdits(self)
         self._observers = Observers()
-        self._changed, self._gone = changed, gone
+        self._changed = changed
         self._writing = False
         observe_changes(self._observers, segmentation_node, hint_nodes, self._on_changed)
         nodes = [volume_node, segmentation_node, editor_node, *hint_nodes]
-        observe_end(self._observers, nodes, self._on_gone)
+        observe_end(self._observers, nodes, gone)
 
     def opening(self, models: Models, journal: Path | None = None) -> Iterator[None]:
         """Begins a session with the segments and hints that the nodes hold; None comes in between.
@@ -119,7 +124,6 @@ class SceneSession:
             segment_id = segmentations.add_segment(self.node, name, None)
             for _ in self.external.adopting(segment_id):
                 pass
-        self.writer.forget_states()
         self.select(segment_id)
 
     def segmenting(self, roi: tuple[RegionOfInterest, ...], progress: Progress) -> Iterator[None]:
@@ -137,8 +141,6 @@ class SceneSession:
                 pass
             for segment_id in () if roi else ids:  # whoever chooses a region has a part in it
                 mark_made(self, segment_id, automatic=True)
-            # States from before these segments would take them out again.
-            self.writer.forget_states()
             self.select(ids[0])
 
     def new_hints(self) -> list[Hint]:
@@ -168,9 +170,9 @@ class SceneSession:
     def refining(self, steps: int | None = None) -> Iterator[Preview | None]:
         """Edits the selected segment by its new hints and shows each preview; see `RefinementSession.refine`.
 
-        One undo step of the session and of the Segment Editor's logic.
+        One undo step of the session, and of whoever `saving` tells.
         """
-        before, pending = self._newest_step(), self.session.pending
+        pending = self.session.pending
         job = self.session.refine(steps, wait=False)
         edit = ShownEdit(self, self.selected)
         try:
@@ -182,33 +184,27 @@ class SceneSession:
             job.close()
             if edit:
                 edit.settle(pending)
-                step = self._newest_step()
-                if step is before:
-                    self.writer.forget_states()  # an error took the edit back
-                else:
-                    self.writer.edited(step)
 
     def set_extent(self, level: int) -> bool:
         """Takes more or less of the newest edit; see `RefinementSession.set_extent`."""
-        extent, step = self.session.state.extent, self._newest_step()
+        extent = self.session.state.extent
         before = None if extent is None else self.session.mask()[extent.extents.box].copy()
         if not self.session.set_extent(level):
             return False
         box = extent.extents.box
         write(self, self.selected, box, before, self.session.mask()[box])
-        self.writer.changed(step, self._newest_step())
         return True
 
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or waiting hint; False if there is none."""
         step = self._newest_step()
-        return self.session.undo() and self._show_step(step, self.writer.undo)
+        return self.session.undo() and self._show_step(step)
 
     def redo(self) -> bool:
         """Does again what was undone last; False if there is nothing."""
         undone = self.session.state.undone
         step = undone[-1] if undone else None
-        return self.session.redo() and self._show_step(step, self.writer.redo)
+        return self.session.redo() and self._show_step(step)
 
     def accept(self) -> None:
         """Marks the selected segment as completed."""
@@ -261,12 +257,11 @@ class SceneSession:
         with self.own_writes():
             nodes_of_hints.reopen(self.hint_nodes, self.volume_node)
 
-    def _show_step(self, step: AnyStep, native: Callable[[AnyStep], None]) -> bool:
+    def _show_step(self, step: AnyStep) -> bool:
         """Makes the nodes follow a step that the session went, back or forth."""
         with self.own_writes():
             if isinstance(step, Step):
-                native(step)
-                # The logic may know the step at another level.
+                # The node may show the step at another level.
                 extents = [step.extent.extents] if step.extent else []
                 for part in (*step.blocks, *extents):
                     show_mask(self, self._id_of(step.key), part.box)
@@ -276,9 +271,6 @@ class SceneSession:
                         pass
         self.show_hints()
         return True
-
-    def _on_gone(self, *_) -> None:
-        self._gone()
 
     def _on_changed(self, *_) -> None:
         if not self._writing:

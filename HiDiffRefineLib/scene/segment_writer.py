@@ -1,9 +1,8 @@
 """Writes masks into a segmentation node through the logic of the Segment Editor.
 
-The logic keeps what Slicer promises to users of the editor: labelmaps that segments share, and undo. Each
-write says which voxels come and which go, and touches no other. To write whole regions, or into the shared
-labelmap, is how voxels of neighbouring segments get lost. What may be changed at all is settled before (see
-`masking`).
+The logic keeps what Slicer promises to users of the editor: labelmaps that segments share. Each write says
+which voxels come and which go, and touches no other. To write whole regions, or into the shared labelmap, is
+how voxels of neighbouring segments get lost. What may be changed at all is settled before (see `masking`).
 """
 
 import numpy as np
@@ -25,10 +24,6 @@ class SegmentWriter:
         self.logic = slicer.vtkSlicerSegmentEditorLogic()
         self.logic.SetMRMLScene(scene)
         self.logic.SetSegmentEditorNode(self._settings)
-        # Steps of the session that the logic's own history knows: taken back there, they keep in step.
-        self.saved = False  # for the edit that goes on
-        self._done: list = []
-        self._undone: list = []
 
     def write(
         self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray
@@ -53,55 +48,6 @@ class SegmentWriter:
             image = oriented_image(flips[tight], inside, ijk_to_ras)
             extent = extent_of(inside)
             self.logic.ModifySegmentByLabelmap(self.node, segment_id, image, mode, extent, False, False)
-
-    def save_state(self) -> None:
-        """Before an edit first changes something: the logic remembers all segments as they are."""
-        self.logic.SaveStateForUndo()
-        self.saved = True
-        self._undone.clear()
-
-    def edited(self, step) -> None:
-        """After it: which step of the session it was."""
-        if self.saved:
-            self._done.append(step)
-        self.saved = False
-
-    def changed(self, step, to) -> None:
-        """After more or less was taken of it: the step of the session that is now in its place."""
-        if self._done and self._done[-1] is step:
-            self._done[-1] = to
-            self._undone.clear()
-        else:
-            self.forget_states()
-
-    def forget_states(self) -> None:
-        """After a change that the logic's history knows nothing of, which it would take back too."""
-        self.logic.ClearUndoState()
-        self.saved = False
-        self._done.clear()
-        self._undone.clear()
-
-    def undo(self, step) -> None:
-        """Takes a step of the session back, if the logic knows it."""
-        if self._done and self._done[-1] is step and self.logic.CanUndo():
-            self.logic.Undo()
-            self.undone(step)
-
-    def redo(self, step) -> None:
-        """Does a step again, if the logic took it back."""
-        if self._undone and self._undone[-1] is step and self.logic.CanRedo():
-            self.logic.Redo()
-            self.redone(step)
-
-    def undone(self, step) -> None:
-        """Keeps count of a step that the logic took back, for us or for the user."""
-        if self._done and self._done[-1] is step:
-            self._undone.append(self._done.pop())
-
-    def redone(self, step) -> None:
-        """Keeps count of a step that the logic did again."""
-        if self._undone and self._undone[-1] is step:
-            self._done.append(self._undone.pop())
 
     def close(self) -> None:
         """Takes the settings out of the scene."""

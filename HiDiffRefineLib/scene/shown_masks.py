@@ -96,6 +96,7 @@ class ShownEdit:
         self._segment_id = segment_id
         self._mask = scene.session.mask(scene.name_of(segment_id))
         self._shown: list[tuple[Box, np.ndarray]] = []
+        self._saved = False
 
     def __bool__(self) -> bool:
         """Whether there is anything to be seen of it yet."""
@@ -106,9 +107,10 @@ class ShownEdit:
         before = self._mask[box].copy()
         for earlier in self._shown:
             paste(before, box, earlier)
-        if not self._scene.writer.saved and (before != mask).any():
+        if not self._saved and (before != mask).any():
+            self._saved = True
             with self._scene.own_writes():
-                self._scene.writer.save_state()
+                self._scene.saving()
         write(self._scene, self._segment_id, box, before, mask)
         self._shown = [*(earlier for earlier in self._shown if earlier[0] != box), (box, mask)]
 

@@ -9,6 +9,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.inference.messages import Doubt
 from HiDiffRefineLib.scene.matrices import as_array, as_matrix, to_world
+from HiDiffRefineLib.scene.own_nodes import mark_own
 from HiDiffRefineLib.volumes.checks import check_grid, check_place
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -45,6 +46,7 @@ def show_doubt(doubt: Doubt, volume_node, node=None):
     """An uncertainty map as a volume node: the given one, or a new one, 0 (sure) to 1 (undecided)."""
     if node is None:
         node = volume_node.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeNode", DOUBT_NAME)
+        mark_own(node)
     image = vtk.vtkImageData()
     image.SetDimensions(*doubt.values.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(doubt.values.ravel(), deep=True))

@@ -48,6 +48,17 @@ def left_behind(folder: Path, volume: Volume) -> Leftover | None:
     return None
 
 
+def unheld(folder: Path) -> list[Path]:
+    """All journals in a folder that no running program holds, on whatever volume."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        held = hold(path)
+        if held is not None:
+            held.close()
+            found.append(path)
+    return found
+
+
 def hold(path: Path) -> IO | None:
     """A file that, while open, keeps other programs from a journal; None if one has it or it won't open."""
     try:

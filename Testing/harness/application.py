@@ -1,7 +1,8 @@
 """The Slicer application as the panel's tests need it: a window, the module in it, and the real scene."""
 
+import json
+import logging
 import os
-import runpy
 import sys
 import tempfile
 import time
@@ -19,13 +20,15 @@ from PySide6.QtCore import QBuffer, QByteArray
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QScrollArea, QWidget
 
-from Testing.harness import scripted
+from Testing.harness import modules, real_layer, scripted
+from Testing.harness.modules import NAME
 from Testing.harness.views import Layout
 from Testing.harness.widgets import STAND_INS
 from Testing.scene.application import application_scene
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-MODULE = REPOSITORY / "HiDiffRefine" / "HiDiffRefine.py"
+# Slicer's Base/Python, in the place of the stand-ins for it; empty: the stand-ins.
+REAL_LAYER = os.environ.get("HIDIFF_SLICER_PYTHON", "")
+PROOF = {"wrong": [], "torch": "2.5.1", "gpu": "", "free": 0, "total": 0}
 _application = None
 _device = None
 
@@ -53,7 +56,7 @@ class Loader(QUiLoader):
         return widget
 
 
-class _App:
+class App:
     """slicer.app"""
 
     def __init__(self, scene, folder):
@@ -71,7 +74,19 @@ class _App:
     def layoutManager(self):  # noqa: N802
         return self.layout
 
+    def moduleManager(self):  # noqa: N802
+        return self
+
+    def currentLogFile(self):  # noqa: N802
+        return f"{self.temporaryPath}/slicer.log"
+
+    def translate(self, context, text):
+        return text
+
     def connect(self, signal, slot):
+        pass
+
+    def disconnect(self, signal, slot):
         pass
 
 
@@ -90,20 +105,50 @@ class DICOMDatabase:
         self.files[pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID] = path
 
 
+class _Log(logging.Handler):
+    """Slicer's log, of which faults go to a list."""
+
+    def __init__(self, errors):
+        super().__init__(logging.ERROR)
+        self._errors = errors
+
+    def emit(self, record):
+        self._errors.append(self.format(record))
+
+
 class Harness:
     """A running module.
 
     Args:
-        module: the namespace of HiDiffRefine.py.
-        widget: its HiDiffRefineWidget.
-        errors: tracebacks of slots and observers.
+        errors: tracebacks of slots and observers, and what was logged as an error.
     """
 
-    def __init__(self, module, widget, window, errors):
-        self.module, self.widget, self.window, self.errors = module, widget, window, errors
-        self.panel, self.ui, self.jobs = widget.panel, widget.panel.ui, widget.logic.jobs
-        self.editor = widget.logic.editor
+    def __init__(self, window, errors):
+        self.window, self.errors = window, errors
         self.longest_s = 0.0  # that the application did not look at the user
+
+    @property
+    def module(self):
+        """The Python module; another one after a reload."""
+        return sys.modules[NAME]
+
+    @property
+    def widget(self):
+        """Its HiDiffRefineWidget."""
+        return getattr(slicer.modules, f"{NAME}Widget")
+
+    panel = property(lambda self: self.widget.panel)
+    ui = property(lambda self: self.widget.panel.ui)
+    editor = property(lambda self: self.widget.logic.editor)
+    jobs = property(lambda self: self.widget.logic.jobs)
+
+    def enter(self) -> None:
+        """The user chooses the module."""
+        slicer.modules.hidiffrefine.widgetRepresentation().enter()
+
+    def leave(self) -> None:
+        """The user chooses another module."""
+        slicer.modules.hidiffrefine.widgetRepresentation().exit()
 
     def picture(self):
         """The window as it is, a QPixmap."""
@@ -142,15 +187,47 @@ def _stolen_s() -> float:
         return 0.0
 
 
+def start() -> None:
+    """The application and Slicer's Python layer, once in a process."""
+    global _application
+    if _application is None:
+        if REAL_LAYER:
+            real_layer.install(REAL_LAYER)
+        else:
+            scripted.install()
+        sys.modules["qt"].QUiLoader = Loader
+        sys.path.insert(0, str(modules.FILE.parent))
+        _application = QApplication([])
+
+
+def answer_proof(lines: str) -> None:
+    """Puts in PythonSlicer's place what answers the proof of the installation at once."""
+    folder = Path(slicer.app.slicerHome) / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "answer.txt").write_text(lines, encoding="utf-8")
+    python = folder / "PythonSlicer"
+    python.write_text(f'#!/bin/sh\ncat "{folder}/answer.txt"\n', encoding="utf-8")
+    python.chmod(0o755)
+
+
 @contextmanager
 def running_module(size=(420, 760)):
-    """The module, entered, in a window, on a new scene. Only the first one proves the installation."""
-    global _application, _device
-    if _application is None:
-        scripted.install()
-        sys.modules["qt"].QUiLoader = Loader
-        sys.path.insert(0, str(MODULE.parent))
-        _application = QApplication([])
+    """As `proven_module`, with a worker: the first one proves the installation."""
+    with _running(size, "") as harness:
+        yield harness
+
+
+@contextmanager
+def proven_module():
+    """The module, entered, in a window, on a new scene; it has no worker, and takes the proof as given."""
+    with _running((420, 760), f"HIDIFFREFINE {json.dumps(PROOF)}\n") as harness:
+        yield harness
+
+
+@contextmanager
+def _running(size, proof):
+    global _device
+    start()
     errors: list[str] = []
 
     def remember(*error) -> None:
@@ -158,49 +235,48 @@ def running_module(size=(420, 760)):
         sys.__excepthook__(*error)
 
     sys.excepthook = remember
+    log = _Log(errors)
+    logging.getLogger().addHandler(log)
     with application_scene() as scene, tempfile.TemporaryDirectory() as folder:
-        slicer.mrmlScene, slicer.app = scene, _App(scene, folder)
+        slicer.mrmlScene, slicer.app = scene, App(scene, folder)
         tables = types.SimpleNamespace(logic=slicer.vtkSlicerTablesLogic)
         slicer.modules = types.SimpleNamespace(tables=tables)
         slicer.dicomDatabase = DICOMDatabase()
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetSingletonTag("default")
         scene.AddNode(crosshair)
+        if proof:
+            answer_proof(proof)
         window = QMainWindow()
         slicer.util.mainWindow = lambda: window
-        module = types.ModuleType("HiDiffRefine")
-        vars(module).update(runpy.run_path(str(MODULE), run_name="HiDiffRefine"))
-        parent = scripted.ModuleWidgetParent(window)
-        sys.modules["HiDiffRefine"] = module
-        module.__file__ = str(MODULE)
+        slicer.util.selectModule = lambda name: None
+        panel = modules.Module(window).widgetRepresentation()
         central = QWidget()
         row = QHBoxLayout(central)
         row.setContentsMargins(0, 0, 0, 0)
         scroll = QScrollArea()  # as in Slicer: a long panel is not squeezed
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.NoFrame)
-        scroll.setWidget(parent)
+        scroll.setWidget(panel)
         row.addWidget(scroll)
         row.addStretch()
         window.setCentralWidget(central)
         window.resize(*size)
         scroll.setFixedWidth(min(440, size[0]))
-        widget = module.HiDiffRefineWidget(parent)
-        widget.setup()
-        slicer.modules.HiDiffRefineWidget = widget
-        slicer.util.selectModule = lambda name: None
         window.show()
-        harness = Harness(module, widget, window, errors)
-        if _device:
-            widget.panel.setup.proven, widget.panel.setup.device = True, _device
-        widget.enter()
-        parent.isEntered = True
+        harness = Harness(window, errors)
+        if _device and not proof:
+            harness.panel.setup.proven, harness.panel.setup.device = True, _device
+        harness.enter()
         harness.wait()
-        _device = widget.panel.setup.device
-        yield harness
-        widget.cleanup()
-        slicer.app.layout.close()
-        window.close()
-        window.deleteLater()
-        _application.processEvents()
+        _device = _device if proof else harness.panel.setup.device
+        try:
+            yield harness
+        finally:
+            harness.widget.cleanup()
+            slicer.app.layout.close()
+            window.close()
+            window.deleteLater()
+            _application.processEvents()
+            logging.getLogger().removeHandler(log)
         assert not errors, "\n".join(errors)

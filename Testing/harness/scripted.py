@@ -8,21 +8,12 @@ import sys
 import types
 
 import slicer
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox
 
 
 class ScriptedLoadableModule:
     def __init__(self, parent):
         self.parent = parent
-
-
-class ModuleWidgetParent(QWidget):
-    """Where a module's widget lives; `isEntered` is a property in Slicer."""
-
-    def __init__(self, window):
-        super().__init__(window)
-        self.isEntered = False
-        QVBoxLayout(self).setContentsMargins(0, 0, 0, 0)
 
 
 class ScriptedLoadableModuleWidget:
@@ -35,8 +26,10 @@ class ScriptedLoadableModuleWidget:
         pass
 
     def resourcePath(self, name):
-        file = sys.modules[type(self).__module__].__file__
-        return os.path.join(os.path.dirname(file), "Resources", name)
+        return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", name)
+
+    def onReload(self):
+        slicer.util.reloadScriptedModule(self.moduleName)
 
 
 class ScriptedLoadableModuleLogic:
@@ -108,7 +101,7 @@ def _connect_gui(self, ui):
             value = getattr(self, name)
             if isinstance(widget, QCheckBox):
                 widget.checked = value
-            elif widget.currentNode() is not value and value is not None:
+            elif widget.currentNode() is not value:
                 widget.setCurrentNode(value)
 
     def from_widget(name, value):
@@ -125,7 +118,6 @@ def _connect_gui(self, ui):
             widget.connect(
                 "currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: from_widget(name, node)
             )
-            from_widget(name, widget.currentNode())
     return number
 
 

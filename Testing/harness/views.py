@@ -16,15 +16,16 @@ class SliceView:
 
     Args:
         orientation: Axial, Sagittal or Coronal.
+        name: in the layout.
     """
 
-    def __init__(self, orientation: str, size=(300, 300)):
+    def __init__(self, orientation: str, size=(300, 300), name=""):
         self.orientation = orientation
         scene, application = slicer.mrmlScene, slicer.app.applicationLogic()
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
         self.logic.SetMRMLScene(scene)
-        self.node = self.logic.AddSliceNode(orientation)
+        self.node = self.logic.AddSliceNode(name or orientation)
         self.node.SetOrientation(orientation)
         if application.GetSliceLogics() is None:
             application.SetSliceLogics(vtk.vtkCollection())
@@ -69,15 +70,15 @@ class SliceView:
         """Moves the slice through a point."""
         self.node.JumpSliceByOffsetting(*point_ras)
 
-    def click(self, point_ras) -> None:
-        """The left button, pressed and released on a point of the slice."""
+    def click(self, point_ras, button="Left") -> None:
+        """A button, pressed and released on a point of the slice."""
         to_xy = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self.node.GetXYToRAS(), to_xy)
         x, y, *_ = to_xy.MultiplyPoint((*point_ras, 1))
         self.window.Render()
-        for event in ("EnterEvent", "MouseMoveEvent", "LeftButtonPressEvent", "LeftButtonReleaseEvent"):
+        for event in ("Enter", "MouseMove", f"{button}ButtonPress", f"{button}ButtonRelease"):
             self.interactor.SetEventInformation(round(x), round(y), 0, 0, "\0", 0, None)
-            self.interactor.InvokeEvent(event)
+            self.interactor.InvokeEvent(f"{event}Event")
 
     def wheel(self, steps: int, shift: bool = False, sideways: bool = False) -> None:
         """The mouse wheel over the middle of the slice: forward or left, where steps are negative back."""
@@ -136,11 +137,11 @@ class Layout:
 
     def sliceWidget(self, name):
         if name not in self._views:
-            self._views[name] = SliceView(self.ORIENTATIONS[name])
+            self._views[name] = SliceView(self.ORIENTATIONS[name], name=name)
         return self._views[name]
 
     def mrmlSliceLogics(self):
-        return slicer.app.applicationLogic().GetSliceLogics()
+        return slicer.app.applicationLogic().GetSliceLogics() or vtk.vtkCollection()
 
     def close(self) -> None:
         for view in self._views.values():

@@ -4,7 +4,7 @@ They define no public name that slicer_qt_api.json does not list (test_api.py), 
 finds the same names in Slicer.
 """
 
-from PySide6.QtCore import Property, QRect, Qt, Signal, Slot
+from PySide6.QtCore import Property, QRect, QSortFilterProxyModel, Qt, Signal, Slot
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QSlider, QWidget
 
@@ -39,7 +39,25 @@ class ctkCollapsibleButton(QWidget):
         painter.end()
 
 
+class qMRMLSortFilterProxyModel(QSortFilterProxyModel):
+    """Knows which nodes are hidden; filters nothing itself."""
+
+    _changed = Signal()
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        self._hidden = []
+
+    def _hide(self, ids):
+        self._hidden = list(ids)
+        self._changed.emit()
+
+    hiddenNodeIDs = Property("QStringList", lambda self: self._hidden, _hide)
+
+
 class qMRMLNodeComboBox(QWidget):
+    """As in Slicer, the first node that comes into an empty box is chosen, and None where that is not."""
+
     currentNodeChanged = Signal(object)
 
     def __init__(self, parent=None):
@@ -49,6 +67,8 @@ class qMRMLNodeComboBox(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo)
+        self._proxy = qMRMLSortFilterProxyModel(self)
+        self._proxy._changed.connect(self._fill)
         self._combo.currentIndexChanged.connect(lambda n: self.currentNodeChanged.emit(self.currentNode()))
 
     nodeTypes = Property("QStringList", lambda self: self._types, lambda self, v: setattr(self, "_types", v))
@@ -67,6 +87,9 @@ class qMRMLNodeComboBox(QWidget):
             scene.AddObserver(event, lambda *_: self._fill())
         self._fill()
 
+    def sortFilterProxyModel(self):
+        return self._proxy
+
     def currentNode(self):
         node = self._combo.currentData
         return self._scene.GetNodeByID(node) if self._scene and node else None
@@ -75,7 +98,7 @@ class qMRMLNodeComboBox(QWidget):
         self._combo.setCurrentIndex(self._combo.findData(node.GetID() if node else None))
 
     def _fill(self) -> None:
-        before = self._combo.currentData
+        before, was_empty = self._combo.currentData, self._combo.count == self._none
         if self._scene.IsClosing() or self._scene.IsImporting():
             return
         self._combo.blockSignals(True)
@@ -85,10 +108,12 @@ class qMRMLNodeComboBox(QWidget):
         for name in self._types:
             for n in range(self._scene.GetNumberOfNodesByClass(name)):
                 node = self._scene.GetNthNodeByClass(n, name)
-                if not node.GetHideFromEditors() and node.GetClassName() == name:
+                offered = not node.GetHideFromEditors() and node.GetID() not in self._proxy.hiddenNodeIDs
+                if offered and node.GetClassName() == name:
                     self._combo.addItem(node.GetName() or "", node.GetID())
-        index = self._combo.findData(before)
-        self._combo.setCurrentIndex(max(index, 0))
+        nothing_chosen = before is None and not self._none and not was_empty
+        index = -1 if nothing_chosen else max(self._combo.findData(before), 0)
+        self._combo.setCurrentIndex(index)
         self._combo.blockSignals(False)
         if self._combo.currentData != before:
             self.currentNodeChanged.emit(self.currentNode())
@@ -159,6 +184,12 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._effect, self._nodes = None, {}
+
+    @Slot(object)
+    def setMRMLScene(self, scene):
+        if "settings" not in self._nodes:
+            raise RuntimeError("qMRMLSegmentEditorWidget: the scene comes before the parameter node")
+        super().setMRMLScene(scene)
 
     def activeEffect(self):
         return self._effect

@@ -11,7 +11,7 @@ from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference import memory, segmentor
 from HiDiffRefineLib.inference.engine import LocalEngine
-from HiDiffRefineLib.inference.memory import GPU_FULL
+from HiDiffRefineLib.inference.memory import GPU_FULL, GPU_LACKS
 from HiDiffRefineLib.inference.messages import EditRequest, Preview, SegmentationRequest, View, WarmUpRequest
 from HiDiffRefineLib.inference.prepared import Prepared
 
@@ -97,6 +97,13 @@ def test_every_way_to_say_that_memory_is_full(engine, edit, monkeypatch, error):
     assert len(previews) == 3 and engine.said == [GPU_FULL]
 
 
+def test_an_operation_that_a_gpu_lacks_is_done_by_the_processor(engine, edit, monkeypatch):
+    lacks = NotImplementedError("The operator 'aten::max_pool3d' is not implemented for the MPS device.")
+    fail_at(monkeypatch, engine.pipeline.network("refiner"), 2, lacks)
+    *previews, _ = engine.run(edit)
+    assert len(previews) == 3 and engine.said == [GPU_LACKS]
+
+
 def test_another_error_is_no_full_memory(engine, edit, monkeypatch):
     fail_at(monkeypatch, engine.pipeline.network("refiner"), 2, RuntimeError("CUDA error: an illegal access"))
     with pytest.raises(RuntimeError, match="illegal access"):
@@ -104,8 +111,10 @@ def test_another_error_is_no_full_memory(engine, edit, monkeypatch):
     assert engine.said == []
 
 
-@pytest.mark.parametrize("error", [FULL[0], FULL[2]])
-def test_work_with_a_pipeline_goes_to_the_processor(make_pipeline, error):
+@pytest.mark.parametrize(
+    "error, told", [(FULL[0], GPU_FULL), (FULL[2], GPU_FULL), (NotImplementedError("MPS"), GPU_LACKS)]
+)
+def test_work_with_a_pipeline_goes_to_the_processor(make_pipeline, error, told):
     pipeline, said, seen = make_pipeline(), [], []
     pipeline.device = torch.device("mps")
 
@@ -116,7 +125,7 @@ def test_work_with_a_pipeline_goes_to_the_processor(make_pipeline, error):
         return 7
 
     assert pipeline.where_there_is_room(work, said.append) == 7
-    assert seen == ["mps", "cpu"] and said == [GPU_FULL]
+    assert seen == ["mps", "cpu"] and said == [told]
     pipeline.device = torch.device("cpu")
     with pytest.raises(RuntimeError, match="such"):
         pipeline.where_there_is_room(lambda one: (_ for _ in ()).throw(RuntimeError("such")), said.append)

@@ -7,7 +7,7 @@ from pathlib import Path
 import slicer
 import vtk
 
-from Testing.harness.application import running_module
+from Testing.harness.application import proven_module
 from Testing.panel.panel_in_slicer import ObedientWorker, click, let_it_look, with_prior
 from Testing.scene.made_up import add_volume, agree, in_node, ras_of
 
@@ -15,7 +15,7 @@ LAST = (8, 30, 14)
 
 
 def main(act: str, folder: str) -> dict:
-    with running_module() as running:
+    with proven_module() as running:
         slicer.app.slicerUserSettingsFilePath = str(Path(folder) / "Slicer.ini")
         return work(running) if act == "work" else go_on(running)
 

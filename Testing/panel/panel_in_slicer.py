@@ -10,20 +10,20 @@ import vtk
 
 from HiDiffRefineLib.inference.extents import ANSWER, LEVELS
 from HiDiffRefineLib.scene.segmentation_nodes import label_of
-from Testing.harness.application import running_module
+from Testing.harness.application import proven_module
 from Testing.scene.made_up import add_volume, agree, cube, in_node, paint, ras_of
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
 
 def main() -> dict[str, str]:
-    return outcomes(globals(), running_module)
+    return outcomes(globals(), proven_module)
 
 
 class ObedientWorker:
     """Stands in for the worker process."""
 
-    def models(self, name, mode):
+    def models(self, name, device, mode):
         return ObedientModels()
 
     def start(self):
@@ -132,10 +132,10 @@ def check_more_or_less_by_slider_and_wheel(running, folder):
     view.wheel(1, shift=True)  # is the brush's
     assert ui.extentSlider.value == ANSWER + 2
     ui.positiveStrokeButton.click()
-    running.widget.exit()
+    running.leave()
     view.wheel(1, shift=True)
     assert ui.extentSlider.value == ANSWER + 2
-    running.widget.enter()
+    running.enter()
     view.wheel(1, shift=True)
     assert ui.extentSlider.value == ANSWER + 3 and agree(session)
 
@@ -153,9 +153,9 @@ def check_pens_are_one_at_a_time_and_gone_with_the_module(running, folder):
     assert ui.strokeEditor.activeEffect().BrushAbsoluteDiameter == 5
     ui.brushSlider.value = 12
     assert ui.strokeEditor.activeEffect().BrushAbsoluteDiameter == 12
-    running.widget.exit()
+    running.leave()
     assert ui.strokeEditor.activeEffect() is None and not ui.negativeStrokeButton.checked
-    running.widget.enter()
+    running.enter()
 
 
 def check_shortcuts_live_only_while_the_module_is_in_front(running, folder):
@@ -165,11 +165,11 @@ def check_shortcuts_live_only_while_the_module_is_in_front(running, folder):
         return [key for key in running.window.findChildren(QShortcut) if key.enabled]
 
     assert len(keys()) == 5
-    running.widget.enter()
+    running.enter()
     assert len(keys()) == 5
-    running.widget.exit()
+    running.leave()
     assert not keys()
-    running.widget.enter()
+    running.enter()
 
 
 def check_a_newer_hint_ends_the_work_on_an_older_one(running, folder):

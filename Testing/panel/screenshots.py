@@ -14,7 +14,8 @@ from nilearn.datasets import load_mni152_template
 
 from HiDiffRefineLib.scene.matrices import as_matrix
 from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
-from Testing.harness.application import REPOSITORY, running_module
+from Testing.harness.application import running_module
+from Testing.harness.modules import REPOSITORY
 from Testing.harness.views import SliceView, ThreeDView
 
 SIZE = (1280, 800)

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -93,20 +94,7 @@ def test_signals_that_the_panel_connects_are_those_of_the_widgets():
 
 
 def test_nothing_but_slicer_numpy_and_the_standard_library_is_imported_at_file_scope():
-    allowed = {"slicer", "vtk", "qt", "ctk", "numpy", "HiDiffRefinePanel"}
-    allowed |= {
-        "ast",
-        "collections",
-        "contextlib",
-        "dataclasses",
-        "datetime",
-        "html",
-        "importlib",
-        "json",
-        "os",
-        "pathlib",
-    }
-    allowed |= {"subprocess", "sys", "tempfile", "threading", "time"}
+    allowed = {"slicer", "vtk", "qt", "ctk", "numpy", "HiDiffRefinePanel"} | sys.stdlib_module_names
     for file in PYTHON:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

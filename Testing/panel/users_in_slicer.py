@@ -1,6 +1,11 @@
-"""A user who does anything, in any order, on the harness; run by `run_in_slicer`."""
+"""A user who does anything, in any order, on the harness; run by `run_in_slicer`.
+
+HIDIFF_ACTIONS says how many actions: 800 unless it is set.
+"""
 
 import gc
+import os
+import tempfile
 import weakref
 from pathlib import Path
 
@@ -11,18 +16,45 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.scene.observers import Observers
-from Testing.harness.application import running_module
+from Testing.harness.application import proven_module
 from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
-from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of
+from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of, segment_editor
+from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
-ACTIONS = 100
+ACTIONS = 100  # of one user
+USERS = max(1, int(os.environ.get("HIDIFF_ACTIONS", 800)) // ACTIONS)
 
 
 def main() -> dict[str, str]:
-    return outcomes(globals(), running_module)
+    return outcomes(globals(), proven_module)
+
+
+class MortalWorker(ObedientWorker):
+    """Dies at its next answer where it is told to."""
+
+    doomed = False
+
+    def models(self, name, device, mode):
+        models = ObedientModels()
+        models.open = lambda volume: self.mortal(ObedientModels.open(models, volume))
+        return models
+
+    def mortal(self, engine):
+        run = engine.run
+
+        def dying(*arguments):
+            for answer in run(*arguments):
+                if self.doomed:
+                    self.doomed = False
+                    raise WorkerError("The worker process ended twice over this.", "Try again.")
+                yield answer
+
+        engine.run = dying
+        return engine
 
 
 class User(RuleBasedStateMachine):
@@ -33,11 +65,12 @@ class User(RuleBasedStateMachine):
 
     running = None  # the harness, one for all
     sessions = {}  # an observer that is left keeps its session alive
+    editors = weakref.WeakKeyDictionary()  # Segment Editors' logics
 
     def __init__(self):
         super().__init__()
         slicer.mrmlScene.Clear(False)
-        self.running.editor.worker = ObedientWorker()
+        self.running.editor.worker = MortalWorker()
         add_volume(slicer.mrmlScene)
         self.running.wait()
 
@@ -113,8 +146,12 @@ class User(RuleBasedStateMachine):
 
     @rule()
     def editors_undo(self):
-        if self.session.writer.logic.CanUndo():
-            self.session.writer.logic.Undo()
+        session = self.session
+        logic = self.editors.get(session)
+        if logic is None:
+            self.editors[session] = segment_editor(session)
+        elif logic.CanUndo():
+            logic.Undo()
 
     @rule(n=st.integers(0, 9))
     def delete_segment(self, n):
@@ -126,10 +163,39 @@ class User(RuleBasedStateMachine):
     def lock_hand_edits(self, lock):
         self.running.ui.lockCheckBox.checked = lock
 
+    @rule(kji=VOXELS, ticks=st.integers(0, 3))
+    def leave_and_come_back(self, kji, ticks):
+        points = self.session.hint_nodes.positive
+        self.running.leave()
+        if ticks:
+            points.AddControlPointWorld(vtk.vtkVector3d(*ras_of(self.session, kji)))
+        for _ in range(ticks):
+            slicer.app.processEvents()
+        self.running.enter()
+
     @rule()
-    def leave_and_come_back(self):
-        self.running.widget.exit()
-        self.running.widget.enter()
+    def other_modules_take_the_mouse(self):
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        placing = interaction.GetCurrentInteractionMode() == interaction.Place
+        interaction.SetCurrentInteractionMode(interaction.ViewTransform if placing else interaction.Place)
+
+    @rule()
+    def save_and_load_the_scene(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = os.path.join(folder, "scene.mrb")
+            assert slicer.mrmlScene.WriteToMRB(file)
+            slicer.mrmlScene.Clear(False)
+            assert slicer.mrmlScene.ReadFromMRB(file)
+
+    @rule()
+    def read_the_module_again(self):
+        self.running.widget.onReload()
+        self.running.editor.worker = MortalWorker()
+        self.running.wait()
+
+    @rule()
+    def kill_the_worker(self):
+        self.running.editor.worker.doomed = True
 
     @rule(n=st.integers(0, 9), positive=st.booleans())
     def delete_point(self, n, positive):
@@ -177,14 +243,14 @@ class User(RuleBasedStateMachine):
         journal.write_bytes(written)
         self.running.wait()
         for _ in range(2):
-            self.running.jobs.tick()
+            self.running.jobs.guard(self.running.jobs.tick)()
         self.running.press(self.running.ui.recoverButton)
         assert self.running.editor.session.session.segments
 
     @rule(ticks=st.integers(1, 6))
     def wait_a_moment(self, ticks):
         for _ in range(ticks):
-            self.running.jobs.tick()
+            self.running.jobs.guard(self.running.jobs.tick)()
 
     @rule()
     def wait_till_all_is_done(self):
@@ -207,7 +273,7 @@ def check_a_hundred_actions_leave_no_error_no_node_and_no_observer(running, fold
     run_state_machine_as_test(
         User,
         settings=settings(
-            max_examples=8,
+            max_examples=USERS,
             stateful_step_count=ACTIONS,
             deadline=None,
             derandomize=True,

@@ -223,7 +223,7 @@ def check_a_hint_outside_or_in_another_segment_is_refused_and_removed(scene, fol
 
 def check_events_are_told_and_own_writes_are_not(scene, folder):
     told = []
-    session = segmented(scene, changed=lambda: told.append("changed"), gone=lambda: told.append("gone"))
+    session = segmented(scene, changed=lambda: told.append("changed"), gone=lambda why: told.append("gone"))
     click(session, (8, 25, 14))
     assert told == ["changed"]
     session.take_hints()
@@ -245,19 +245,24 @@ def check_whatever_goes_is_told(scene, folder):
     def exchange(session, volume):
         slicer.util.updateVolumeFromArray(volume, np.zeros(SHAPE, np.int16))
 
-    for act in (
-        lambda session, volume: scene.RemoveNode(volume),
-        lambda session, volume: scene.RemoveNode(session.node),
-        lambda session, volume: scene.RemoveNode(session.hint_nodes.strokes),
-        lambda session, volume: volume.SetAndObserveTransformNodeID(add_transform(scene, np.eye(4)).GetID()),
-        exchange,
-        lambda session, volume: scene.Clear(False),
+    def move(session, node):
+        node.SetAndObserveTransformNodeID(add_transform(scene, np.eye(4)).GetID())
+
+    for act, what in (
+        (lambda session, volume: scene.RemoveNode(volume), "'head' was removed"),
+        (lambda session, volume: scene.RemoveNode(session.node), "'segmentation' was removed"),
+        (lambda session, volume: scene.RemoveNode(session.hint_nodes.strokes), "strokes' was removed"),
+        (move, "'head' was moved by a transform"),
+        (lambda session, volume: move(session, session.node), "'segmentation' was moved by a transform"),
+        (exchange, "'head' shows another image"),
+        (lambda session, volume: scene.Clear(False), ""),
     ):
         told = []
         volume = add_volume(scene)
-        session = open_session(scene, volume, gone=lambda told=told: told.append("gone"))
+        session = open_session(scene, volume, gone=lambda why, told=told: told.append(why))
         act(session, volume)
-        assert told, act
+        assert told and what in str(told[0] or ""), (what, told)
+        session.close()
         session.close()
 
 

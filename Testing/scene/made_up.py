@@ -52,6 +52,15 @@ def segmented(scene, *arguments, **settings) -> SceneSession:
     return session
 
 
+def segment_editor(session):
+    """The logic of a Segment Editor that works on the session's segmentation, and is told of edits."""
+    logic = slicer.vtkSlicerSegmentEditorLogic()
+    logic.SetMRMLScene(session.node.GetScene())
+    logic.SetSegmentEditorNode(session.editor_node)
+    session.saving = logic.SaveStateForUndo
+    return logic
+
+
 def finish(job) -> None:
     for _ in job:
         pass

@@ -21,6 +21,7 @@ from Testing.scene.made_up import (
     finish,
     in_node,
     paint,
+    segment_editor,
     segmented,
 )
 from Testing.slicer_checks import outcomes
@@ -32,17 +33,18 @@ def main() -> dict[str, str]:
 
 def check_undo_by_the_segment_editor_takes_the_hint_back_too(scene, folder):
     session = segmented(scene)
+    editor = segment_editor(session)
     before = in_node(session)
     click_and_refine(session, (8, 25, 14))
     click_and_refine(session, (8, 10, 10), False)
     after = in_node(session)
     for _ in range(2):
-        session.writer.logic.Undo()
+        editor.Undo()
         finish(session.syncing(lock=False))
         assert agree(session)
     np.testing.assert_array_equal(in_node(session), before)
     assert not session.session.hints and session.hint_nodes.negative.GetNumberOfControlPoints() == 0
-    session.writer.logic.Redo()
+    editor.Redo()
     finish(session.syncing(lock=False))
     assert session.redo() and agree(session)
     np.testing.assert_array_equal(in_node(session), after)
@@ -156,12 +158,13 @@ def check_what_is_painted_during_an_edit_stays(scene, folder):
 
 def check_undo_by_the_segment_editor_passes_hints_that_changed_nothing(scene, folder):
     session = segmented(scene)
+    editor = segment_editor(session)
     before = in_node(session)
     click_and_refine(session, (8, 25, 14))
     after = in_node(session)
     click_and_refine(session, (8, 25, 14))  # obeyed already
     np.testing.assert_array_equal(in_node(session), after)
-    session.writer.logic.Undo()
+    editor.Undo()
     finish(session.syncing(lock=False))
     np.testing.assert_array_equal(in_node(session), before)
     assert not session.session.hints and agree(session)

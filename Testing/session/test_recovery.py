@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from HiDiffRefineLib.session.recovery import KEPT_DAYS, hold, left_behind
+from HiDiffRefineLib.session.recovery import KEPT_DAYS, hold, left_behind, unheld
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
 from Testing.session.acting import noise
@@ -80,3 +80,11 @@ def test_a_journal_belongs_to_its_program_until_that_ends(tmp_path, pipeline):
         other.wait()
         other.stdout.close()
     assert left_behind(tmp_path, volume).path == path
+
+
+def test_what_a_program_holds_is_not_left_behind(tmp_path):
+    for name in ("held", "left"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n")
+    with hold(tmp_path / "held.jsonl"):
+        assert unheld(tmp_path) == [tmp_path / "left.jsonl"]
+    assert len(unheld(tmp_path)) == 2 and unheld(tmp_path / "none") == []

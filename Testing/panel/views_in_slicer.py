@@ -1,4 +1,4 @@
-"""The whole story with the shipped models and a real worker; run by `run_in_slicer`."""
+"""Clicks through slice views, and a shipped model in a real worker; run by `run_in_slicer`."""
 
 import slicer
 
@@ -11,11 +11,6 @@ from Testing.slicer_checks import outcomes
 
 def main() -> dict[str, str]:
     return outcomes(globals(), running_module)
-
-
-def check_the_modules_own_test_passes(running, folder):
-    running.module.HiDiffRefineTest().runTest()
-    running.wait()
 
 
 def check_a_mouse_click_in_a_slice_view_is_a_hint(running, folder):
