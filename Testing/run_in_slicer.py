@@ -8,6 +8,7 @@ import json
 import os
 import runpy
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 # The tree that the tests are of, whatever is installed; and before it that of an installed module.
@@ -21,7 +22,8 @@ if __name__ == "__main__":
     try:
         import slicer  # noqa: F401
 
-        answer = runpy.run_path(sys.argv[1])["main"](*sys.argv[2:])
+        with redirect_stdout(sys.stderr):  # Slicer prints as it reads a module again
+            answer = runpy.run_path(sys.argv[1])["main"](*sys.argv[2:])
     except ImportError as error:
         # Of what is installed for tests only; a fault of our own must not look like it.
         if (error.name or "").partition(".")[0] not in ("slicer", "slicer_core", "PySide6", "vtk"):
