@@ -4,6 +4,7 @@ Volumes, sampler and simulated user are on the card; matrices are trained by Muo
 whose gradient is not finite are counted, and more than one in a hundred ends the run.
 """
 
+import io
 import json
 import time
 from math import cos, pi
@@ -22,7 +23,7 @@ from HiDiffRefineLib.training.edit_samples import EditSamples
 from HiDiffRefineLib.training.edit_sessions import session_losses
 from HiDiffRefineLib.training.muon import Muon
 from HiDiffRefineLib.training.prefetch import prefetched
-from HiDiffRefineLib.volumes.new_files import new_files, write_whole
+from HiDiffRefineLib.volumes.new_files import write_whole
 
 # Parts whose matrices AdamW trains: in and out of the network, and what sets gates and scales.
 ADAM = ("head", "film", "gates", "embedding", "downs.0", "in_proj")
@@ -168,8 +169,9 @@ def fit_sessions(
             return
         everything = {"network": network.state_dict(), "averaged": averaged.weights, "count": averaged.count}
         everything |= {"optimizers": [part.state_dict() for part in parts]} | state
-        with new_files(checkpoint) as [new]:
-            torch.save(everything, new)
+        packed = io.BytesIO()  # on a full disk, torch's own way into a file ends in a RuntimeError
+        torch.save(everything, packed)
+        write_whole(checkpoint, packed.getvalue())
         half = {name: weight.half().cpu().contiguous() for name, weight in averaged.weights.items()}
         write_whole(output / "weights.safetensors", save(half))
         write_whole(output / "log.json", json.dumps(state["history"]).encode())

@@ -65,10 +65,15 @@ def check_grid(
 def check_place(ijk_to_ras: np.ndarray) -> None:
     """Refuses (VolumeError) a 4×4 that holds no numbers, or lies where no patient is."""
     if not np.isfinite(ijk_to_ras).all() or np.abs(ijk_to_ras).max() > FARTHEST_MM:
-        raise VolumeError(
-            f"The image lies nowhere: its origin or its axes are no numbers, or beyond {FARTHEST_MM:g} mm.",
-            "Correct the origin and the spacing in the file's header, or in 3D Slicer's Volumes module.",
-        )
+        raise nowhere()
+
+
+def nowhere() -> VolumeError:
+    """The refusal of a place that no image has."""
+    return VolumeError(
+        f"The image lies nowhere: its origin or its axes are no numbers, or beyond {FARTHEST_MM:g} mm.",
+        "Correct the origin and the spacing in the file's header, or in 3D Slicer's Volumes module.",
+    )
 
 
 def check_direction(direction: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Checksums of packed voxels in NRRD and MetaImage files, which ITK does not look at."""
+"""Headers of NRRD and MetaImage files, and checksums of their packed voxels: what ITK does not look at."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.checks import damaged
 from HiDiffRefineLib.volumes.unzipped import Unzipped
 
-_NRRD, _META = (".nrrd", ".nhdr"), (".mha", ".mhd")
+_NRRD, META = (".nrrd", ".nhdr"), (".mha", ".mhd")
 # Lines of text, in NRRD up to an empty one, in MetaImage to the one that says where the voxels are.
 _LONGEST_HEADER = 1 << 20
 _NRRD_END = re.compile(rb"\r?\n\r?\n")
@@ -26,6 +26,17 @@ def nrrd_header(path: Path) -> tuple[bytes, int]:
     return (start[: end.start()], end.end()) if end else (start, len(start))
 
 
+def meta_header(path: Path) -> tuple[dict[str, str], int]:
+    """A MetaImage header's fields, none where it does not end, and where the voxels begin."""
+    with path.open("rb") as file:
+        start = file.read(_LONGEST_HEADER)
+    end = _META_END.search(start)
+    if end is None:
+        return {}, 0  # said by who reads it
+    header = start[: end.end()].decode("latin-1")
+    return dict(re.findall(r"^(\w+)\s*=[ \t]*(.*?)\s*$", header, re.MULTILINE)), end.end()
+
+
 def check_packed(path: Path) -> None:
     """Unpacks the voxels of a file, where they are packed, and forgets them. Of other kinds, does nothing.
 
@@ -36,7 +47,7 @@ def check_packed(path: Path) -> None:
         VolumeError: packed voxels are damaged or cut off.
     """
     suffix = path.suffix.lower()
-    found = _packed_nrrd(path) if suffix in _NRRD else _packed_meta(path) if suffix in _META else None
+    found = _packed_nrrd(path) if suffix in _NRRD else _packed_meta(path) if suffix in META else None
     if found is None:
         return
     file, start, size = found
@@ -71,13 +82,7 @@ def _packed_nrrd(path: Path) -> tuple[Path, int, None] | None:
 
 def _packed_meta(path: Path) -> tuple[Path, int, int | None] | None:
     """The same of MetaImage, and how many bytes there are; None for all."""
-    with path.open("rb") as file:
-        start = file.read(_LONGEST_HEADER)
-    end = _META_END.search(start)
-    if end is None:
-        return None  # said by who reads it
-    header = start[: end.end()].decode("latin-1")
-    fields = dict(re.findall(r"^(\w+)\s*=[ \t]*(.*?)\s*$", header, re.MULTILINE))
+    fields, start = meta_header(path)
     if fields.get("CompressedData", "")[:1] not in ("T", "t", "1"):
         return None
     size = fields.get("CompressedDataSize", "")
@@ -89,6 +94,6 @@ def _packed_meta(path: Path) -> tuple[Path, int, int | None] | None:
                 "The header does not say how long the packed voxels are (CompressedDataSize).",
                 "Save the image again, from 3D Slicer for instance.",
             )
-        return path, end.end(), number
+        return path, start, number
     file = path.parent / where
     return (file, 0, number) if file.is_file() else None

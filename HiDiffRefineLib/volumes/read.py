@@ -24,6 +24,7 @@ from HiDiffRefineLib.volumes.checks import (
     damaged,
     likeness_to_labels,
     not_numbers,
+    nowhere,
     segmentation,
     sheared,
     whole_labels,
@@ -32,7 +33,7 @@ from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_c
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.nifti2 import as_nifti1
 from HiDiffRefineLib.volumes.nifti_forms import read_forms
-from HiDiffRefineLib.volumes.packed import check_packed
+from HiDiffRefineLib.volumes.packed import META, check_packed, meta_header
 from HiDiffRefineLib.volumes.seg_nrrd import check_values, flattened, labels_in, layers_in, legible
 from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.unzipped import Unzipped
@@ -55,6 +56,8 @@ _NIFTI_TYPES = {
 # In the name of a file that may be a segmentation.
 _SAYS_LABELS = re.compile(r"(?<![a-z])(?:seg|segmentation|labels?|labelmap|mask)(?![a-z])", re.IGNORECASE)
 EXTENSIONS = (*_NIFTI, ".nrrd", ".nhdr", ".mha", ".mhd")
+# What a MetaImage header calls its origin and its axes.
+_META_PLACE = {"Offset", "Origin", "Position", "TransformMatrix", "Rotation", "Orientation", "ElementSpacing"}
 
 
 def read_volume(path: str | os.PathLike) -> Volume:
@@ -244,7 +247,7 @@ def _in_small_letters(path: Path) -> Iterator[Path]:
 def opened(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    if path.suffix.lower() in (".mha", ".mhd"):
+    if path.suffix.lower() in META:
         reader.SetImageIO("MetaImageIO")  # which SimpleITK finds by itself for small letters only
     return reader
 
@@ -265,6 +268,8 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
     check_grid(size, [unit * step for step in reader.GetSpacing()], direction, thinnest)
     if path.name.lower().endswith(_NIFTI):
         check_nifti_voxels(path, reader)
+    if path.suffix.lower() in META:
+        _check_meta_place(path)
     check_packed(path)
 
     try:
@@ -277,6 +282,18 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
     components = reader.GetNumberOfComponents()
     # Drops further axes, of length 1.
     return array.reshape(*size[2::-1], *([components] if components > 1 else [])), affine
+
+
+def _check_meta_place(path: Path) -> None:
+    """Refuses a MetaImage header whose place is no number: ITK makes 0 of it."""
+    fields, _ = meta_header(path)
+    for name in _META_PLACE & fields.keys():
+        try:
+            numbers = np.array([float(word) for word in fields[name].split()])
+        except ValueError:
+            numbers = np.array([np.nan])
+        if not np.isfinite(numbers).all():
+            raise nowhere()
 
 
 def placed(reader: sitk.ImageFileReader) -> np.ndarray:

@@ -1,14 +1,16 @@
 """The optimisation loop learns, stops, and goes on where it stopped."""
 
+import errno
 import itertools
 import json
+import os
 from itertools import repeat
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.errors import ConfigError, FileError
 from HiDiffRefineLib.training import loop
 
 
@@ -47,6 +49,19 @@ def same(a, b) -> bool:
     if isinstance(a, list):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_on_a_full_disk_the_old_checkpoint_stays(make_config, tmp_path, monkeypatch):
+    run(make_config(iterations=2))
+    before = (tmp_path / "out/checkpoint.pt").read_bytes()
+
+    def fails(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(FileError, match="could not be written"):
+        run(make_config(iterations=4))
+    assert (tmp_path / "out/checkpoint.pt").read_bytes() == before
 
 
 def test_a_few_iterations_lower_the_loss_and_leave_their_traces(make_config, tmp_path):

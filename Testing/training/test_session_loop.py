@@ -11,10 +11,11 @@ import torch
 from lightning.fabric import Fabric
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
-from HiDiffRefineLib.errors import ConfigError
+from HiDiffRefineLib.errors import ConfigError, FileError
 from HiDiffRefineLib.networks.edit_refiner import EditRefiner
 from HiDiffRefineLib.training import session_loop
 from HiDiffRefineLib.training.session_loop import fit_sessions, learning_rate, optimizers
+from Testing.volumes.full_disk import full_after
 
 SMALL = {"channels": (8, 8, 8, 8), "blocks": (1, 1, 1, 1), "light": (8, 8, 8)}
 SHAPE = (8, 16, 16)
@@ -72,6 +73,14 @@ def test_a_run_that_goes_on_draws_other_samples(tmp_path):
     for balls, steps in ((first, 3), (second, 3)):
         train(tmp_path, steps, samples=balls)
     assert first.rng.random() != second.rng.random()
+
+
+def test_on_a_full_disk_the_old_checkpoint_stays(tmp_path):
+    train(tmp_path, 3)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with full_after(1000), pytest.raises(FileError, match="checkpoint.pt' could not be written"):
+        train(tmp_path, 3)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 class Broken(EditRefiner):

@@ -346,3 +346,16 @@ def test_a_volume_far_from_the_origin_is_read(tmp_path):
     image.SetOrigin((9000, -9000, 9000))
     sitk.WriteImage(image, str(path))
     assert read_volume(path).ijk_to_ras[:3, 3].tolist() == [-9000, 9000, 9000]
+
+
+@pytest.mark.parametrize("field", ["Offset", "TransformMatrix", "ElementSpacing"])
+@pytest.mark.parametrize("word", ["nan", "inf", "far"])
+def test_a_metaimage_whose_place_is_no_number_is_refused(tmp_path, field, word):
+    """ITK makes 0 of it."""
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5)), str(path))
+    header = path.read_bytes()
+    start = header.index(field.encode() + b" = ") + len(field) + 3
+    path.write_bytes(header[:start] + word.encode() + header[header.index(b" ", start) :])
+    with pytest.raises(VolumeError, match="lies nowhere|no numbers|spacing|do not span"):
+        read_volume(path)
