@@ -63,9 +63,7 @@ def _story(nodes: Nodes, random: np.random.Generator) -> None:
     count = scene.GetNumberOfNodes()
     session = None
     try:
-        session = SceneSession(
-            nodes.volume, nodes.segmentation, nodes.hints, editor, gone=lambda: gone.append(True)
-        )
+        session = SceneSession(nodes.volume, nodes.segmentation, nodes.hints, editor, gone=gone.append)
         finish(session.opening(ObedientModels()))
     except Exception as error:
         if session is not None:

@@ -35,13 +35,23 @@ def add_transform(scene, matrix):
 
 
 def open_session(scene, volume=None, segmentation=None, hints=None, journal=None, **settings) -> SceneSession:
-    """A session on new nodes where none are given."""
+    """A session on new nodes where none are given; closed where it is refused, and with its scene.
+
+    Callbacks of a session that nobody closed may run while Python collects it, which slicer-core does not
+    survive.
+    """
     volume = volume or add_volume(scene)
     segmentation = segmentation or new_segmentation(volume, "segmentation")
     hints = hints or new_hint_nodes(volume, segmentation)
     editor = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    session = SceneSession(volume, segmentation, hints, editor, **settings)
-    finish(session.opening(ObedientModels(), journal))
+    session = SceneSession(
+        volume, segmentation, hints, editor, **{"gone": lambda why: session.close()} | settings
+    )
+    try:
+        finish(session.opening(ObedientModels(), journal))
+    except Exception:
+        session.close()
+        raise
     return session
 
 
