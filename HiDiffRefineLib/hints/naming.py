@@ -2,8 +2,6 @@
 
 LIST = "HiDiffRefine"
 SIGNS = {True: "+", False: "−"}
-
-
 # Stands for the ID of a segment that is only begun: hints that others have are none of its.
 NEW_SEGMENT = "\n"
 

@@ -30,6 +30,11 @@ def extent_of(box: Box) -> list[int]:
     return [index for side in box[::-1] for index in (side.start, side.stop - 1)]
 
 
+def has_voxels(image) -> bool:
+    """Whether a segment's representation, if it has any, holds voxels."""
+    return image is not None and not image.IsEmpty() and bool(image.GetPointData().GetScalars())
+
+
 def mask_of(
     image: slicer.vtkOrientedImageData | None, value: int, ijk_to_ras: np.ndarray, around: Box
 ) -> tuple[Box, np.ndarray] | None:
@@ -46,7 +51,7 @@ def mask_of(
     Raises:
         VolumeError: the image has another lattice than the grid, or several values in each voxel.
     """
-    if image is None or image.IsEmpty() or not image.GetPointData().GetScalars():
+    if not has_voxels(image):
         return None
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(

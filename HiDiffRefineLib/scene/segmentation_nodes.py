@@ -11,7 +11,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.geometry.boxes import Box, slabs, whole_box
-from HiDiffRefineLib.scene.labelmaps import mask_of, within
+from HiDiffRefineLib.scene.labelmaps import has_voxels, mask_of, within
 from HiDiffRefineLib.scene.matrices import to_world
 from HiDiffRefineLib.volumes.labels import TISSUE, Label
 from HiDiffRefineLib.volumes.provenance import NAME, PARAMETERS, TYPE, VOXELS, parameters_in
@@ -150,7 +150,7 @@ def count_voxels(node, segment_id: str) -> int:
     """A segment's voxels, those outside of any volume too."""
     segment = node.GetSegmentation().GetSegment(segment_id)
     image = segment.GetRepresentation(BINARY_LABELMAP)
-    if image is None or image.IsEmpty() or not image.GetPointData().GetScalars():
+    if not has_voxels(image):
         return 0
     return np.count_nonzero(vtk_to_numpy(image.GetPointData().GetScalars()) == segment.GetLabelValue())
 

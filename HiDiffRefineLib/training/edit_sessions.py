@@ -172,9 +172,7 @@ def session_losses(
 def answers(network, chain, rng, held, hints, features) -> Iterator[torch.Tensor]:
     """Logits (B, 1, k, j, i) of the plain answer, or of some reverse steps at states the chain reached."""
     if chain is None:
-        with autocast(held.device):
-            logits = network.denoise(held, held, held.new_ones(len(held)), features)
-        yield logits
+        yield _denoised(network, held, held, 1.0, features)
         return
     state, t = draw(clamp_prior(held), torch.rand_like(held)), chain.steps
     steps = [0]
@@ -182,12 +180,16 @@ def answers(network, chain, rng, held, hints, features) -> Iterator[torch.Tensor
         length = int(rng.choice(SCHEDULE_LENGTHS))
         steps = [*chain.timesteps(length), 0][1 : 1 + min(length, MOST_STEPS)]
     for s in steps:
-        with autocast(held.device):
-            logits = network.denoise(state, held, held.new_full((len(held),), t / chain.steps), features)
+        logits = _denoised(network, state, held, t / chain.steps, features)
         yield logits
         if s > 0:
             own = hints.hold(torch.sigmoid(logits.detach()))
             state, t = draw(chain.step_probability(state, own, held, t, s), torch.rand_like(held)), s
+
+
+def _denoised(network, state, prior, t_share: float, features) -> torch.Tensor:
+    with autocast(prior.device):
+        return network.denoise(state, prior, prior.new_full((len(prior),), t_share), features)
 
 
 def answer_losses(logits, truth, mask, hints: SessionHints, told, hinted: bool) -> dict[str, torch.Tensor]:

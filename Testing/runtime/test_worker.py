@@ -3,10 +3,7 @@
 import gc
 import os
 import signal
-import sys
 import time
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +16,13 @@ from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.runtime import models, pulse, shared
-from HiDiffRefineLib.runtime.server import Server
-from HiDiffRefineLib.runtime.worker import RESTARTED, Worker
+from HiDiffRefineLib.runtime.worker import RESTARTED
 from HiDiffRefineLib.session.editing import edit_request
 from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
+from Testing.runtime.clicks import BLINK_S, at
 from Testing.session.acting import told
-
-BLINK_S = 0.03
 
 
 @pytest.fixture
@@ -37,10 +32,6 @@ def session(worker, tiny, volume, cube):
     list(session.warming_up())
     yield session
     session.close()
-
-
-def at(*voxel_kji):
-    return np.array(voxel_kji[::-1]) * [1.0, 1, 1.5]
 
 
 def finish(job) -> list:
@@ -119,16 +110,6 @@ def test_a_lost_worker_loses_no_level(worker, session):
     assert not worker.ready and not np.array_equal(masks[2], masks[9])
 
 
-def test_a_log_that_cannot_be_written_is_a_sentence(monkeypatch):
-    def full(**_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("tempfile.mkstemp", full)
-    with pytest.raises(WorkerError, match="No space left on device") as caught:
-        Worker()
-    assert "TMPDIR" in caught.value.remedy
-
-
 def test_looking_for_news_never_takes_longer_than_a_blink(session):
     session.add_click(at(10, 25, 25))
     took, previews, edit = [], 0, session.refine(wait=False)
@@ -142,21 +123,6 @@ def test_looking_for_news_never_takes_longer_than_a_blink(session):
         time.sleep(0.002)
     # The cores are shared with others: one look in twenty may have been kept waiting by them.
     assert previews == 2 and len(took) > 10 and sorted(took)[-max(1, len(took) // 20)] < BLINK_S
-
-
-def test_starting_is_no_reason_to_wait(tiny, volume, cube):
-    worker = Worker()
-    session = RefinementSession(volume, worker.models(tiny))
-    session.set_prior(cube, "cube")
-    session.add_click(at(10, 25, 25))
-    edit, start = session.refine(wait=False), time.perf_counter()
-    assert next(edit) is None and next(edit) is None and time.perf_counter() - start < 10 * BLINK_S
-    worker.stop()
-    with pytest.raises(WorkerError, match="was stopped"):
-        next(edit)
-    assert len(session.pending) == 1
-    assert len(list(session.refine())) == 2 and session.mask()[10, 25, 25]
-    worker.stop()
 
 
 def test_a_volume_is_shared_piece_by_piece_and_given_back(session, worker, monkeypatch):
@@ -202,11 +168,6 @@ def test_a_session_that_nobody_closed_is_forgotten_by_the_worker(worker, tiny, v
     while key in maps.read_text():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def test_a_worker_without_torch_closes_what_it_never_opened(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    Server(None, "log")._close("a volume")
 
 
 def test_the_latest_hint_wins(session):
@@ -370,27 +331,6 @@ def test_a_killed_worker_need_not_segment_again(session, worker):
     request = edit_request(session.engine, session.state, session.selected, 2)
     answers = list(session.engine.run(request, lambda share, what: said.append(what)))
     assert len(answers) == 3 and "segmenting" not in said and worker.said == []
-
-
-def test_nobody_is_heard_without_the_key(tiny):
-    with Worker() as worker:
-        while not os.path.exists(worker._link._address):
-            time.sleep(0.02)
-        with pytest.raises(AuthenticationError):
-            Client(worker._link._address, authkey=b"guessed")
-        assert worker.ping() < 5
-
-
-@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false"])
-def test_a_python_that_cannot_do_it_is_a_sentence(python, tiny, volume, cube):
-    worker = Worker(python)
-    session = RefinementSession(volume, worker.models(tiny))
-    session.set_prior(cube, "cube")
-    session.add_click(at(10, 25, 25))
-    with pytest.raises(WorkerError, match="cannot be started") as caught:
-        list(session.refine())
-    assert str(worker.log) in caught.value.remedy and len(session.pending) == 1
-    worker.stop()
 
 
 def test_a_full_shared_memory_is_a_sentence(session, monkeypatch):
