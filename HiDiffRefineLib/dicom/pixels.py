@@ -30,6 +30,8 @@ from HiDiffRefineLib.volumes.itk import native_calls
 
 # 512 × 512 × 8192; a header that asks for more is damaged.
 MOST_VOXELS = 2**31
+# No codec packs an image tighter, not even an empty one: GDCM would fill gigabytes before it finds out.
+MOST_VOXELS_A_BYTE = 100_000
 NATIVE = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -153,6 +155,9 @@ def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
             f"{named('HighBit')} is {whole.HighBit} with {whole.BitsStored} stored bits, and packed.",
             "Have the archive send it uncompressed.",
         )
+    voxels = whole.Rows * whole.Columns * int(whole.get("NumberOfFrames") or 1)
+    if voxels > MOST_VOXELS_A_BYTE * len(whole.PixelData):
+        raise ValueError("more voxels than so few bytes can hold")
     meta = pydicom.dataset.FileMetaDataset()
     meta.MediaStorageSOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()

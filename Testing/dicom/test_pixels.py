@@ -6,6 +6,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import JPEGLSLossless, RLELossless
 
+from HiDiffRefineLib.dicom import pixels
 from HiDiffRefineLib.dicom.export import export_seg
 from HiDiffRefineLib.dicom.images import read_image
 from HiDiffRefineLib.dicom.segments import segments_of
@@ -175,3 +176,19 @@ def test_names_a_packing_that_is_not_known(tmp_path, syntax, name):
     assert_refused(tmp_path, "is packed as", name, "TransferSyntaxUID (0002,0010)")
     segments = segments_of(np.ones(STORED.shape, np.uint8), [SPLEEN])
     export_seg(tmp_path / "seg.dcm", read_series(tmp_path), segments)  # which needs no pixels
+
+
+def test_a_packed_slice_that_claims_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    """A damaged header's 32767 × 65535 voxels took GDCM ten seconds and four gigabytes."""
+
+    def damage(whole):
+        whole.compress(JPEGLSLossless)
+        whole.Rows, whole.Columns = 32767, 65535
+
+    write_series(tmp_path, PixelRepresentation=0)
+    kept = sorted(rewritten(tmp_path, damage).iterdir())[0]
+    unpacked = []
+    monkeypatch.setattr(pixels, "native_calls", lambda **_: unpacked.append(1))
+    with pytest.raises(VolumeError, match="damaged"), pixels.legible(kept):
+        pixels.stored_values(kept)
+    assert not unpacked
