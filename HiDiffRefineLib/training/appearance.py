@@ -34,20 +34,22 @@ def smooth_noise(like: torch.Tensor, knots_kji, channels: int = 1) -> torch.Tens
 
 
 def blurred(image: torch.Tensor, sigma_kji) -> torch.Tensor:
-    """Convolved with a Gaussian; widths in voxels."""
-    for axis, sigma in enumerate(sigma_kji):
+    """Convolved with a Gaussian; widths in voxels.
+
+    A sum of shifted images: cuDNN would look for its fastest convolution anew for every size of image, which
+    took longer than all the rest of a batch.
+    """
+    for axis, sigma in enumerate(sigma_kji, start=2):
         if sigma < 0.2:
             continue
         reach = max(1, round(2.5 * sigma))
-        at = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-        kernel = torch.exp(-0.5 * (at / sigma) ** 2)
-        shape, pad = [1, 1, 1, 1, 1], [0] * 6
-        shape[2 + axis] = 2 * reach + 1
-        pad[2 * (2 - axis)] = pad[2 * (2 - axis) + 1] = reach
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        pad = [0] * 6
+        pad[2 * (4 - axis)] = pad[2 * (4 - axis) + 1] = reach
         padded = F.pad(image, pad, mode="replicate")
-        batch, channels = padded.shape[:2]
-        flat = padded.reshape(batch * channels, 1, *padded.shape[2:])
-        image = F.conv3d(flat, (kernel / kernel.sum()).view(shape)).view(batch, channels, *image.shape[2:])
+        size, image = image.shape[axis], torch.zeros_like(image)
+        for start, weight in enumerate(kernel / kernel.sum()):
+            image.add_(padded.narrow(axis, start, size), alpha=float(weight))
     return image
 
 
@@ -72,8 +74,9 @@ def recoloured(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 def augmented(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Other contrasts, then bias field, lost resolution, brightness, contrast, gamma and noise."""
-    chosen = [n for n in range(len(image)) if rng.random() < RECOLOURED]
-    if chosen:
+    # As many of every batch as may be: cuDNN looks for its fastest convolution for every number of images.
+    chosen = rng.permutation(len(image))[: int(RECOLOURED * len(image) + rng.random())]
+    if len(chosen):
         image = image.clone()
         image[chosen] = recoloured(image[chosen], rng)
     image = torch.lerp(image, 1 - image, uniform(image, 1, 1, INVERTED))

@@ -22,7 +22,6 @@ from HiDiffRefineLib.networks.bounded import PostNormBlock
 from HiDiffRefineLib.training.edit_samples import EditSamples
 from HiDiffRefineLib.training.edit_sessions import session_losses
 from HiDiffRefineLib.training.muon import Muon
-from HiDiffRefineLib.training.prefetch import prefetched
 from HiDiffRefineLib.volumes.new_files import write_whole
 
 # Parts whose matrices AdamW trains: in and out of the network, and what sets gates and scales.
@@ -178,11 +177,10 @@ def fit_sessions(
 
     # The gradients of cuDNN's attention are not finite now and then.
     torch.backends.cuda.enable_cudnn_sdp(False)
-    batches = prefetched(lambda: samples.batch(batch), fabric.device)
     if compiled:
         network.encoder.compile()
         network.denoiser.compile()
-        for terms in session_losses(network, chain, np.random.default_rng(3), next(batches)):
+        for terms in session_losses(network, chain, np.random.default_rng(3), samples.batch(batch)):
             sum(terms.values()).backward()
         network.zero_grad(set_to_none=True)
         log("compiled")
@@ -195,7 +193,7 @@ def fit_sessions(
         progress = float(fabric.broadcast(torch.tensor(progress)))
         if progress >= 1:
             break
-        for terms in session_losses(network, chain, rng, next(batches)):
+        for terms in session_losses(network, chain, rng, samples.batch(batch)):
             for part in parts:
                 for group in part.param_groups:
                     group["lr"] = learning_rate(made, progress, lr, floor)
@@ -236,7 +234,7 @@ def fit_sessions(
     table, hooks = largest_activations(network)
     # Compiling once more with the hooks would take minutes.
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        for _ in session_losses(network, chain, np.random.default_rng(5), next(batches)):
+        for _ in session_losses(network, chain, np.random.default_rng(5), samples.batch(batch)):
             pass
     for hook in hooks:
         hook.remove()
