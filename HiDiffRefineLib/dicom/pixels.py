@@ -25,6 +25,7 @@ from pydicom.uid import (
 from HiDiffRefineLib.dicom.files import legible, read_whole
 from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.dicom.series import Series
+from HiDiffRefineLib.dicom.slices import Slice
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.itk import native_calls
 
@@ -101,12 +102,11 @@ def _without_bright_padding(values: np.ndarray, stored: np.ndarray, series: Seri
     """
     if stored.dtype.kind not in "iu" or "ModalityLUTSequence" in series.header:
         return values
+    told = [_padding_ends(one, stored.dtype) for one in series.slices]
+    told_elsewhere = next((ends for ends in told if ends.size), np.zeros(0))  # headers may leave it out
     padding = np.zeros(stored.shape, bool)
-    for k, one in enumerate(series.slices):
-        with legible(one.file):
-            ends = [one.header.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-            # The value may be told as signed where pixels are not, and the other way round.
-            ends = np.array([end for end in ends if end is not None], np.int64).astype(stored.dtype)
+    for k, ends in enumerate(told):
+        ends = ends if ends.size else told_elsewhere
         if ends.size:
             padding[k] = (stored[k] >= ends.min()) & (stored[k] <= ends.max())
     if padding.any() and not padding.all():
@@ -114,6 +114,14 @@ def _without_bright_padding(values: np.ndarray, stored: np.ndarray, series: Seri
         if values[padding].min() > image.max():
             values[padding] = image.min()
     return values
+
+
+def _padding_ends(one: Slice, kind: np.dtype) -> np.ndarray:
+    """The lowest and highest stored value that a slice's header calls padding, or none."""
+    with legible(one.file):
+        ends = [one.header.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+        # The value may be told as signed where pixels are not, and the other way round.
+        return np.array([end for end in ends if end is not None], np.int64).astype(kind)
 
 
 def stored_values(file: Path) -> np.ndarray:
@@ -138,6 +146,7 @@ def stored_values(file: Path) -> np.ndarray:
 
 def _plain(whole: pydicom.Dataset) -> np.ndarray:
     """Pixels that pydicom reads; it takes the lowest bits for the stored ones, whatever the header says."""
+    whole.PhotometricInterpretation = whole.get("PhotometricInterpretation") or "MONOCHROME2"
     allocated, kept = whole.BitsAllocated, whole.get("BitsStored") or whole.BitsAllocated
     highest = whole.get("HighBit", kept - 1)
     if highest == kept - 1 or "PixelData" not in whole:

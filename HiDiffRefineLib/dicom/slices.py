@@ -11,6 +11,9 @@ from HiDiffRefineLib.dicom.identity import named
 from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.volumes.checks import SPACING_RANGE_MM
 
+# Tags that say what stored values mean, and what one says that is not there.
+_RESCALING, _TABLE = {"RescaleSlope": 1, "RescaleIntercept": 0}, "ModalityLUTSequence"
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -24,7 +27,7 @@ class Slice:
         spacing_ij: mm.
         size_ij: pixels.
         slope: of stored values; `intercept` is added then.
-        rescaled: whether the header says so.
+        rescaling: what the header has of the tags that say how.
         thickness: mm; 0 where the header tells none that can be.
     """
 
@@ -37,7 +40,7 @@ class Slice:
     size_ij: tuple[int, int]
     slope: float
     intercept: float
-    rescaled: bool
+    rescaling: tuple[str, ...]
     thickness: float
 
 
@@ -85,12 +88,11 @@ def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[p
     orientation = _numbers(file, turned, "ImageOrientationPatient", 6)
     # The header names the distance between rows (along j) first.
     spacing_ij = _numbers(file, measured, "PixelSpacing", 2)[::-1]
-    factors = [rescaled.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
-    if header.get("ModalityLUTSequence"):  # which stands in for them
-        factors = [None, None]
-    slope, intercept = (
-        float(default if factor is None else factor) for factor, default in zip(factors, (1, 0), strict=True)
-    )
+    factors = {name: rescaled[name].value for name in _RESCALING if rescaled.get(name) not in (None, "")}
+    rescaling = tuple(factors)
+    if header.get(_TABLE):  # which stands in for them
+        rescaling, factors = (_TABLE,), {}
+    slope, intercept = (float(factors.get(name, bare)) for name, bare in _RESCALING.items())
     if not np.isfinite([slope, intercept]).all():
         raise ValueError("rescaling is no number")
     size_ij = int(header.Columns), int(header.Rows)
@@ -104,7 +106,7 @@ def _slice(file: Path, header: pydicom.Dataset, frame: int | None, parts: list[p
         size_ij,
         slope,
         intercept,
-        factors != [None, None],
+        rescaling,
         _thickness(measured),
     )
 

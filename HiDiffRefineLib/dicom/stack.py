@@ -1,5 +1,6 @@
 """Slices that make a volume: in order, complete, evenly spaced, above each other."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,13 +58,17 @@ def _check_copies(slices: Sequence[Slice]) -> None:
 
 def _check_rescaling(slices: Sequence[Slice]) -> None:
     """Refuses a slice that lacks what turns the others' stored values into HU: it would be 1024 too high."""
-    bare = [one for one in slices if not one.rescaled]
-    if 0 < len(bare) < len(slices):
-        what = f"{named('RescaleSlope')} and {named('RescaleIntercept')}"
-        raise VolumeError(
-            f"{bare[0].file.name} lacks {what}, which other slices of the DICOM series have.",
-            "Copy or send the whole series again.",
-        )
+    usual, count = Counter(one.rescaling for one in slices).most_common(1)[0]
+    if count == len(slices):
+        return
+    like_most = next(one for one in slices if one.rescaling == usual)
+    odd = next(one for one in slices if one.rescaling != usual)
+    bare, told = (odd, usual) if set(usual) - set(odd.rescaling) else (like_most, odd.rescaling)
+    lacking = " and ".join(named(name) for name in told if name not in bare.rescaling)
+    raise VolumeError(
+        f"{bare.file.name} lacks {lacking}, which other slices of the DICOM series have.",
+        "Copy or send the whole series again.",
+    )
 
 
 def _common_normal(slices: Sequence[Slice]) -> np.ndarray:

@@ -87,6 +87,17 @@ def test_a_range_of_padding(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path).array, meant)
 
 
+@pytest.mark.parametrize("tellers", [{2}, {0, 1, 3, 4, 5}])
+def test_padding_that_only_some_slices_tell(tmp_path, tellers):
+    meant = with_padding(tmp_path, 63536, None, PixelRepresentation=0)
+    for k in tellers:
+        whole = pydicom.dcmread(tmp_path / f"{k}")
+        whole.add_new("PixelPaddingValue", "US", 63536)
+        whole.save_as(tmp_path / f"{k}")
+    meant[:, 0] = STORED[:, 1:].min() - 1024
+    np.testing.assert_array_equal(read_image(tmp_path).array, meant)
+
+
 @pytest.mark.parametrize("value", [-2000, 50])
 def test_padding_below_or_amidst_the_image_stays(tmp_path, value):
     """A header may call 0 padding where 0 HU is water."""
@@ -94,14 +105,18 @@ def test_padding_below_or_amidst_the_image_stays(tmp_path, value):
     np.testing.assert_array_equal(read_image(tmp_path).array, meant)
 
 
-def test_a_lookup_table_of_the_scanner(tmp_path):
+def a_table():
     table = pydicom.Dataset()
     table.add_new("LUTDescriptor", "US", [120, 0, 16])
     table.ModalityLUTType = "US"
     table.add_new("LUTData", "US", [3 * n + 7 for n in range(120)])
+    return table
+
+
+def test_a_lookup_table_of_the_scanner(tmp_path):
     write_series(
         tmp_path,
-        ModalityLUTSequence=[table],
+        ModalityLUTSequence=[a_table()],
         PixelRepresentation=0,
         RescaleSlope=None,
         RescaleIntercept=None,
@@ -145,13 +160,32 @@ def test_refuses_bits_in_other_places_of_a_packed_image(tmp_path):
     assert_refused(tmp_path, "HighBit (0028,0102) is 15 with 12 stored bits")
 
 
-def test_refuses_a_slice_without_the_rescaling_of_the_others(tmp_path):
-    write_series(tmp_path)
+@pytest.mark.parametrize(
+    "lacking, tags",
+    [
+        (["RescaleSlope", "RescaleIntercept"], "RescaleSlope (0028,1053) and RescaleIntercept (0028,1052)"),
+        (["RescaleSlope"], "RescaleSlope (0028,1053)"),
+        (["RescaleIntercept"], "RescaleIntercept (0028,1052)"),
+        (["ModalityLUTSequence"], "ModalityLUTSequence (0028,3000)"),
+    ],
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_refuses_a_slice_without_the_rescaling_of_the_others(tmp_path, lacking, tags, empty):
+    table = {"ModalityLUTSequence": [a_table()]} if "ModalityLUTSequence" in lacking else {}
+    write_series(tmp_path, PixelRepresentation=0, **table)
     file = tmp_path / "IM97"
     bare = pydicom.dcmread(file)
-    del bare.RescaleSlope, bare.RescaleIntercept
+    for name in lacking:
+        delattr(bare, name)
+        if empty:
+            setattr(bare, name, [] if table else "")
     bare.save_as(file)
-    assert_refused(tmp_path, "IM97 lacks", "RescaleSlope (0028,1053)", "RescaleIntercept (0028,1052)")
+    assert_refused(tmp_path, f"IM97 lacks {tags}, which")
+
+
+def test_a_header_that_does_not_say_how_it_is_shown(tmp_path):
+    write_series(tmp_path, PhotometricInterpretation=None)
+    np.testing.assert_array_equal(read_image(tmp_path).array, STORED - 1024)
 
 
 @pytest.mark.parametrize(
