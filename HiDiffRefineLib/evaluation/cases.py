@@ -82,21 +82,28 @@ def label_names(folder: Path) -> dict[int, str]:
 
 
 def read_case(
-    folder: Path, name: str, images: str = "images", resample: bool = False
+    folder: Path,
+    name: str,
+    images: str = "images",
+    resample: bool = False,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> tuple[Volume, np.ndarray]:
     """An image and its labels (k, j, i) on the image's grid, by file name; see `read_labels_on`."""
     volume = read_volume(folder / images / name)
-    return volume, read_labels_on(volume, folder / "labels" / name, resample)
+    return volume, read_labels_on(volume, folder / "labels" / name, resample, notify)
 
 
-def read_labels_on(volume: Volume, path: Path, resample: bool = False) -> np.ndarray:
+def read_labels_on(
+    volume: Volume, path: Path, resample: bool = False, notify: Callable[[str], None] = lambda text: None
+) -> np.ndarray:
     """Labels (k, j, i) from a file on the grid of a volume.
 
     Args:
         resample: take a file with other voxels too, each voxel of the image the label that is nearest.
+        notify: told where that leaves out labels, which lie outside of the image.
 
     Raises:
-        VolumeError: the file can't be read, or has other voxels.
+        VolumeError: the file can't be read, has other voxels, or all its labels lie outside of the image.
     """
     labels = read_labelmap(path)
     laid = laid_on(volume, labels)
@@ -107,7 +114,28 @@ def read_labels_on(volume: Volume, path: Path, resample: bool = False) -> np.nda
             f"{path.name}: The labels lie on other voxels than those of the image.",
             "Export them on the image's voxels, or add --resample to take the nearest label.",
         )
+    beyond = _share_beyond(labels, volume)
+    if beyond == 1:
+        raise VolumeError(
+            f"{path.name}: All labels lie outside of the image.",
+            "Check that they are of the same patient and of the same series.",
+        )
+    if beyond:
+        notify(f"{path.name}: {beyond:.1%} of the labels' voxels lie outside of the image and are left out.")
     return resample_labelmap(labels.array, labels.ijk_to_ras, Grid(volume.array.shape, volume.ijk_to_ras))
+
+
+def _share_beyond(labels: Volume, volume: Volume) -> float:
+    """The share of the voxels with labels whose centres lie outside of a volume; 0 where there are none."""
+    to_volume = np.linalg.inv(volume.ijk_to_ras) @ labels.ijk_to_ras
+    size_ijk = np.array(volume.array.shape[::-1])
+    count = beyond = 0
+    for k, plane in enumerate(labels.array):  # all at once, coordinates would take gigabytes
+        j, i = np.nonzero(plane)
+        ijk = np.stack([i, j, np.full_like(i, k)], axis=-1) @ to_volume[:3, :3].T + to_volume[:3, 3]
+        count += len(ijk)
+        beyond += np.count_nonzero(((ijk < -0.5) | (ijk > size_ijk - 0.5)).any(axis=1))
+    return beyond / count if count else 0.0
 
 
 @dataclass
@@ -143,7 +171,7 @@ class Cases:
             VolumeError: no case can be used.
         """
         names = {label.value: label.name for label in labels}
-        for file, (_, truth) in self._all(lambda n, file, *found: found):
+        for file, (_, truth) in self._all(lambda n, file, *found: found, self.notify):
             there = set(np.unique(truth).tolist()) - {0}
             if lacking := [names[value] for value in sorted(set(names) - there)]:
                 self.notify(f"{file} has no {', '.join(lacking)}: whatever is found there counts as wrong.")
@@ -182,13 +210,16 @@ class Cases:
         """For the figures: {"left_out"}, and {"stopped": True} where Ctrl+C has ended the work."""
         return {"left_out": self.left_out} | ({"stopped": True} if self.stopped else {})
 
-    def _all(self, work: Callable) -> Iterator[tuple[str, object]]:
+    def _all(
+        self, work: Callable, notify: Callable[[str], None] = lambda text: None
+    ) -> Iterator[tuple[str, object]]:
+        """What some work gives, case by case; notify of what `read_labels_on` tells."""
         done = 0
         for n, file in enumerate(self.files):
             if file in self.left_out:
                 continue
             try:
-                found = work(n, file, *read_case(self.folder, file, self.images, self.resample))
+                found = work(n, file, *read_case(self.folder, file, self.images, self.resample, notify))
             except Exception as error:
                 if not isinstance(error, HiDiffRefineError) and not is_memory_full(error):
                     raise

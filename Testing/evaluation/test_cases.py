@@ -59,6 +59,28 @@ def test_labels_of_another_grid_are_put_on_the_image(tmp_path):
     assert (labels == coarse.repeat(2, 0).repeat(4, 1).repeat(2, 2)).all()
 
 
+@pytest.mark.parametrize("off, share", [(2.0, "0.0%"), (7.0, "25.0%"), (9.0, "75.0%"), (90.0, "")])
+def test_resampled_labels_outside_of_the_image_are_told(tmp_path, off, share):
+    for folder, size, origin in (("images", 10, 0), ("labels", 4, off + 0.25)):
+        (tmp_path / folder).mkdir()
+        array = np.arange(size**3).reshape((size,) * 3) if folder == "images" else np.ones((4, 4, 4))
+        itk = sitk.GetImageFromArray(array.astype(np.int16))
+        itk.SetOrigin((origin, 0, 0))
+        sitk.WriteImage(itk, str(tmp_path / folder / "a.nrrd"))
+    told = []
+    cases = Cases(tmp_path, resample=True, notify=told.append)
+    if not share:
+        with pytest.raises(VolumeError, match="All labels lie outside of the image"):
+            cases.check([])
+        return
+    cases.check([])
+    cases.each(lambda *case: None)  # tells nothing twice
+    told = [one for one in told if "outside" in one]
+    assert len(told) == (share != "0.0%") and all(
+        f"a.nrrd: {share} of the labels' voxels" in one for one in told
+    )
+
+
 @pytest.fixture
 def three(tmp_path):
     """Three cases with labels 1 and 2."""
