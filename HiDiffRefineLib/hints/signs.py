@@ -11,15 +11,19 @@ _WORDS = {
     True: """pos positive positives positivity positiv positiver positif positifs positiva positivas positivo
         positivos positivi positief positieve positivni pozitif pozytywny pozytywne pozytywna dodatni dodatnie
         pozitivni pozitiv положительный положительные положительная позитивный позитивные
-        θετικο θετικα θετικος foreground fg plus include included inside add 正""",
+        θετικο θετικα θετικος positivt positivan positiivinen положительно ポジティブ vordergrund
+        foreground fg plus include included inside add 正""",
     False: """neg negative negatives negativity negativ negativer negatif negatifs negativa negativas negativo
         negativos negativi negatief negatieve negativni negatywny negatywne negatywna ujemny ujemne
         отрицательный отрицательные отрицательная негативный негативные αρνητικο αρνητικα αρνητικος
+        negativt negativan negatiivinen отрицательно ネガティブ hintergrund
         background bg minus exclude excluded outside remove erase subtract 负 負""",
 }
 # Languages that write no spaces: anywhere in a word.
 _PARTS = {True: ("阳性", "陽性", "양성"), False: ("阴性", "陰性", "음성")}
-_NOT = {"not", "non", "nicht", "kein", "keine", "pas"}
+# Beside one of these it may be meant either way: a false positive is where a mask should not be.
+_NOT = """not no non nicht kein keine pas nao nie niet ikke inte не
+    false falsch falsche faux fausse falso falsa falsos falsas vals falsk fałszywy ложный"""
 _SIGNS = {"+": True, "＋": True, "−": False, "–": False, "-": False, "－": False, "﹣": False}
 _ANY = "".join(map(re.escape, _SIGNS))
 _SIGN = re.compile(rf"^\s*([{_ANY}])(?=\s|$)|([{_ANY}])\s*$|[(\[{{]\s*([{_ANY}])\s*[)\]}}]|(−)")
@@ -28,6 +32,8 @@ _NUMBER = re.compile(r"(?<=.)(?:[-_ ]\d+|\s*\(\d+\))$")
 _EXTENSION = re.compile(
     r"(?:\.mrk)?\.json$|(?:\.seg)?\.n(?:rrd|hdr)$|\.nii(?:\.gz)?$|\.mh[ad]$", re.IGNORECASE
 )
+# Which do not come apart into a letter and its accent.
+_LETTERS = str.maketrans({"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ß": "ss"})
 # Letters of one word: promptPos and PROMPTPos are two, POSTERIOR is one.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
@@ -37,14 +43,14 @@ def said_by(name: str) -> set[bool]:
 
     It says it by a word in any letter case ("positive", "NEG-3", "promptPos", "négatif"), or by a sign at its
     beginning or end ("HiDiffRefine −", "+ stroke"), which the numbers of 3D Slicer may follow. A word with a
-    "not" says both: nobody can tell.
+    "not" or a "false" says both: nobody can tell.
     """
     name = _NUMBER.sub("", _title(name.strip()))
     plain = _plain(name)
     words = [word.casefold() for word in _WORD.findall(plain)]
     said = {sign for sign, known in _KNOWN.items() if known.intersection(words)}
     said |= {sign for sign, parts in _PARTS.items() if any(_plain(part) in plain for part in parts)}
-    if said and _NOT.intersection(words):
+    if said and _CONTRARY.intersection(words):
         return {True, False}
     return said | {_SIGNS[next(filter(None, found))] for found in _SIGN.findall(name)}
 
@@ -56,10 +62,12 @@ def _title(name: str) -> str:
 
 def _plain(text: str) -> str:
     """Letters without accents."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    letters = unicodedata.normalize("NFKD", text).translate(_LETTERS)
+    return "".join(c for c in letters if not unicodedata.combining(c))
 
 
 _KNOWN = {sign: set(_plain(words).casefold().split()) for sign, words in _WORDS.items()}
+_CONTRARY = set(_plain(_NOT).casefold().split())
 
 
 class Signs:

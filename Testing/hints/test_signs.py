@@ -7,11 +7,11 @@ from HiDiffRefineLib.hints.naming import list_name
 from HiDiffRefineLib.hints.signs import Signs, said_by
 
 POSITIVE = """positive-1 PromptPositive POSITIVE Positive_2 my_pos_points pos positiv Positifs POSITIVO
-    positivos positief pozytywne pozitivní положительные θετικά 阳性 陽性点 양성 正 foreground.nii.gz add plus
-    liver+ click+.mrk.json positive(2) hints(+)"""
+    positivos positief pozytywne pozitivní положительные θετικά positivt ポジティブ 阳性
+    陽性点 양성 正 foreground.nii.gz add plus liver+ click+.mrk.json positive(2) hints(+)"""
 NEGATIVE = """negative-1 NegPoints NEG-3 negatives.mrk.json negativ négatif négatifs NÉGATIVE negativo
-    negativa ujemne negativní отрицательный αρνητικά 阴性 陰性 음성 負 Background.seg.nrrd remove minus
-    click-.mrk.json hints− hints–"""
+    negativa ujemne negativní отрицательный αρνητικά negativan ネガティブ
+    Hintergrund 阴性 陰性 음성 負 Background.seg.nrrd remove minus click-.mrk.json hints− hints–"""
 NOTHING = """position POSTERIOR POSITION COMPOSED NEGLECT RENEGADE compost opposite exposed F-1 T1-2 case-1-2
     segment_3 -1 hints.mrk.json expose Nego postpositivist"""
 
@@ -31,6 +31,16 @@ def test_what_single_words_say(names, said):
         ("positive and negative", {True, False}),
         ("not negative", {True, False}),
         ("nicht positiv", {True, False}),
+        ("no positivo", {True, False}),
+        ("não positivo", {True, False}),
+        ("nie dodatni", {True, False}),
+        ("не отрицательный", {True, False}),
+        ("false positives", {True, False}),
+        ("FalseNegative-1", {True, False}),
+        ("faux positif", {True, False}),
+        ("falsch negativ", {True, False}),
+        ("fałszywy pozytywny", {True, False}),
+        ("no 7", set()),
         ("compost heap", set()),
         ("liver - right lobe", set()),
         ("liver + spleen", set()),
