@@ -25,15 +25,16 @@ MOST_PIXELS = 2**25
 # What later steps ask of a header without looking whether its bytes can be told.
 _IDENTITY = ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality")
 _OF_KNOWN_SIZE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-# Elements of group 2 or 8, in either byte order, begin a file that lacks the preamble.
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+# An element of group 2 or 8, in either byte order, begins a file that lacks the preamble: its number, then
+# its kind in two letters, or in group 8 its length. Files of plain numbers may begin with an 8, too.
+_FIRST_ELEMENT = re.compile(rb"(?:[\x02\x08]\0..|\0\x08..)[A-Z]{2}|\x08\0.\0..\0\0", re.DOTALL)
 
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM by its first bytes, preamble or not."""
     with legible(path), path.open("rb") as file:
         head = file.read(_HEAD)
-    return head[128:] == b"DICM" or head[:2] in _FIRST_GROUPS
+    return head[128:] == b"DICM" or bool(_FIRST_ELEMENT.match(head))
 
 
 def files_at(path: Path) -> list[Path]:

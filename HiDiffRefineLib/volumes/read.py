@@ -217,7 +217,8 @@ def unknown() -> VolumeError:
     """The refusal of a file of another kind."""
     return VolumeError(
         "This kind of file is not known.",
-        f"Use {', '.join(EXTENSIONS)}, or DICOM where an image is asked for.",
+        f"Use {', '.join(EXTENSIONS)}, or DICOM where an image is asked for; a DICOM segmentation becomes a"
+        " mask by import-dicom.",
     )
 
 

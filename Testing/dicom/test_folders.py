@@ -82,6 +82,13 @@ def test_files_without_content_do_no_harm(tmp_path, content):
     np.testing.assert_array_equal(read_image(tmp_path).array, STORED - 1024)
 
 
+@pytest.mark.parametrize("start", [b"\x02\0", b"\x08\0", b"\x08\0\x05\0\x09\0\x07\0", b"\0\x08\0\x07"])
+def test_files_of_plain_numbers_are_not_taken_for_dicom(tmp_path, start):
+    write_series(tmp_path)
+    (tmp_path / "scan.raw").write_bytes(start + bytes(range(1, 200)))
+    assert read_image(tmp_path).array.shape == STORED.shape
+
+
 def test_a_slice_stands_for_its_series(tmp_path):
     write_series(tmp_path)
     write_slice(tmp_path / "other", STORED[0], (0, 0, 0), series="1.2.4")
@@ -129,6 +136,9 @@ def test_a_folder_with_series_and_segmentation_serves_as_either(tmp_path, capsys
     command[1] = str(folder / "second.dcm")
     command[3] = str(folder / "IM97")
     assert main(command) == 0
+    with pytest.raises(VolumeError, match="not known") as refused:
+        read_labelmap(folder / "mask.dcm")
+    assert "import-dicom" in refused.value.remedy
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "A.NII", "a.nrrd", "a.mha"])
