@@ -168,6 +168,18 @@ def test_images_of_few_grey_values_are_images(tmp_path, values):
     assert likeness_to_labels(array) == (PERHAPS_LABELS if values < 8 else 0)
 
 
+@pytest.mark.parametrize("values", [6, 8, 12, 16, 24, 48])
+def test_smooth_images_of_few_grey_values_are_images(tmp_path, values):
+    """As a scanner interpolates them to half the pixel size, in several ways of smoothness."""
+    for width in (2, 4, 6):
+        smooth = ndimage.gaussian_filter(np.random.default_rng(0).random((20, 80, 80)), width)
+        array = np.rint((values - 1) * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+        assert likeness_to_labels(array) <= PERHAPS_LABELS
+        assert read_volume(write(tmp_path / "a.nii.gz", array)).array.any()
+        if likeness_to_labels(array):
+            assert_refused(write(tmp_path / "a_seg.nii.gz", array), "a segmentation, not an image")
+
+
 def test_what_may_be_either_is_refused_by_its_name_only(tmp_path):
     array = blocks(3)
     array[25:] += np.random.default_rng(0).random(array[25:].shape) < 0.05
