@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -106,13 +107,13 @@ def read_header(path: Path) -> pydicom.Dataset:
         syntax = _name_syntax(header)
         if is_index(header):
             return header
-        if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
-            raise unreadable(path)
+        if lacking := [name for name in ("SOPClassUID", "SOPInstanceUID") if not header.get(name)]:
+            raise unreadable(path, f" It has no {named(lacking[0])}.")
         if not all(isinstance(header.get(name) or "", str) for name in _IDENTITY):
             raise unreadable(path)
         # Cut off before its size, an image would pass for an object that is none, and a slice be lost.
         image = "Image Storage" in header.SOPClassUID.name
-        if image and "Rows" not in header and max(header.keys()).group > 0x28:
+        if image and "Rows" not in header and max(header.keys()) > tag_for_keyword("Rows"):
             raise VolumeError(
                 f"{path.name} is a {header.SOPClassUID.name} by its {named('SOPClassUID')}, but has no"
                 f" {named('Rows')}.",
@@ -154,10 +155,10 @@ def legible(path: Path) -> Iterator[None]:
         raise unreadable(path) from error
 
 
-def unreadable(path: Path) -> VolumeError:
-    """The refusal of a damaged file."""
+def unreadable(path: Path, why: str = "") -> VolumeError:
+    """The refusal of a damaged file, with what it lacks if that is known."""
     return VolumeError(
-        f"{path.name} is no readable DICOM file: it is damaged or cut off.",
+        f"{path.name} is no readable DICOM file: it is damaged or cut off.{why}",
         "Copy or send it again, or remove it from the folder.",
     )
 

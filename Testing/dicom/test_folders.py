@@ -110,6 +110,24 @@ def test_an_object_that_calls_itself_an_image(tmp_path):
     )
 
 
+def test_an_image_without_rows_is_told_from_one_cut_off(tmp_path):
+    write_series(tmp_path)
+    whole = pydicom.dcmread(tmp_path / "IM94")
+    del whole.Rows
+    whole.save_as(tmp_path / "IM94")
+    assert_refused(tmp_path, r"IM94 is a CT Image Storage .* but has no Rows \(0028,0010")
+
+
+@pytest.mark.parametrize("value", ["", None])
+@pytest.mark.parametrize("name, tag", [("SOPClassUID", "0008,0016"), ("SOPInstanceUID", "0008,0018")])
+def test_a_slice_that_does_not_say_what_it_is(tmp_path, name, tag, value):
+    write_series(tmp_path)
+    whole = pydicom.dcmread(tmp_path / "IM94")
+    whole[name].value = value
+    whole.save_as(tmp_path / "IM94")
+    assert_refused(tmp_path, rf"IM94 is no readable .* has no {name} \({tag}\)")
+
+
 def seg_of(series, file, name="Segmentation"):
     mask = np.ones(STORED.shape, np.uint8)
     export_seg(file, series, segments_of(mask, [SPLEEN]))
