@@ -16,7 +16,12 @@ from HiDiffRefineLib.volumes.checks import likeness_to_labels
 from HiDiffRefineLib.volumes.labels import Label
 from HiDiffRefineLib.volumes.nifti_forms import difference
 from HiDiffRefineLib.volumes.volume import Volume
-from HiDiffRefineLib.volumes.volume_table import millilitres_per_voxel, volume_table, volume_text
+from HiDiffRefineLib.volumes.volume_table import (
+    cut_values,
+    millilitres_per_voxel,
+    volume_table,
+    volume_text,
+)
 
 
 def warn_about_image(volume: Volume, bundle: Bundle) -> None:
@@ -67,8 +72,10 @@ def print_volumes(table: Sequence[dict]) -> None:
 def print_change(name: str, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray) -> None:
     """Prints how large a segment was and is; masks (k, j, i) and their 4×4."""
     voxel_ml = millilitres_per_voxel(ijk_to_ras)
-    counts = np.count_nonzero(before), np.count_nonzero(after)
-    sizes = (f"{volume_text(count * voxel_ml)} ({count} voxels)" for count in counts)
+    sizes = []
+    for mask in (before, after):
+        count = np.count_nonzero(mask)
+        sizes.append(f"{volume_text(count * voxel_ml, bool(cut_values(mask)))} ({count} voxels)")
     added, taken = np.count_nonzero(after & ~before), np.count_nonzero(before & ~after)
     print(f"{name}: {' -> '.join(sizes)}; {added} voxels added, {taken} taken away.")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.cli.progress import progress_bar
-from HiDiffRefineLib.cli.report import print_volumes, volumes_at, warn_about_image
+from HiDiffRefineLib.cli.report import print_change, print_volumes, volumes_at, warn_about_image
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -60,6 +60,14 @@ def test_small_and_cut_organs_in_the_table(capsys):
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert lines[1][-1].strip() == "2 mm³" and lines[2][-1].strip() == "at least 0.5"
     assert lines[3] == ["At least: cut by the image's border."]
+
+
+def test_a_corrected_segment_that_is_cut(capsys):
+    before, after = np.zeros((2, 20, 20, 20), bool)
+    before[5:15, 5:15, 5:15] = after[5:, 5:15, 5:15] = True
+    print_change("liver", before, after, np.eye(4))
+    told = capsys.readouterr().out
+    assert told.startswith("liver: 1.0 ml (1000 voxels) -> at least 1.5 ml (1500 voxels); 500 voxels added")
 
 
 def test_what_may_be_a_segmentation_is_said_in_one_line(capsys):
