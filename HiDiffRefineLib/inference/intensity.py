@@ -50,14 +50,13 @@ def check_hounsfield(values: np.ndarray, rule: dict) -> None:
         return
     lowest, most = np.percentile(shown, [LEAST_SHARE, 100 - LEAST_SHARE])
     if most - lowest < NARROWEST_CT:
-        raise VolumeError(
-            f"This CT is not in Hounsfield units: its values lie between {lowest:.3g} and {most:.3g}.",
-            "Load the CT as it was before it was scaled, or its DICOM series.",
-        )
+        raise _scaled(lowest, most)
     highest = float(values.max())
-    if lowest < 0 or highest <= rule["high"]:
+    if most <= MOST_SIGNED and (lowest < 0 or highest <= rule["high"]):
         return
     if highest > MOST_SIGNED:
+        if np.mean((shown > MOST_SIGNED / 2) & (shown <= MOST_SIGNED)) > LEAST_SHARE / 100:
+            raise _scaled(lowest, most)  # nothing lies there where signs are lost
         raise VolumeError(
             f"This CT is not in Hounsfield units: it reaches up to {highest:.0f}, as negative values do that"
             " are read without their sign.",
@@ -66,6 +65,14 @@ def check_hounsfield(values: np.ndarray, rule: dict) -> None:
     raise VolumeError(
         "This CT is not in Hounsfield units: it has no value below 0, not even in air.",
         "Apply the rescale slope and intercept (often: subtract 1024), or load the DICOM series.",
+    )
+
+
+def _scaled(lowest: float, highest: float) -> VolumeError:
+    span = " and ".join(f"{end:.3g}" if abs(end) < 1000 else f"{end:.0f}" for end in (lowest, highest))
+    return VolumeError(
+        f"This CT is not in Hounsfield units: its values lie between {span}.",
+        "Load the CT as it was before it was scaled, or its DICOM series.",
     )
 
 
