@@ -119,7 +119,8 @@ def run(options) -> None:
     if options.mode == "dssm":
         _run_dssm(options)
         return
-    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    told = cache(warn)  # both tables look at the cases, and one warning is enough
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), notify=told)
     alone = pipeline.bundle.kind == "refiner"
     if alone and not options.hints:
         raise ConfigError("Without a segmentor there is nothing to measure but hints.", "Add --hints 10.")
@@ -128,7 +129,6 @@ def run(options) -> None:
     if not hints_only and subject != Subject():
         raise ConfigError("Only hints are measured on other images and structures.", "Add --hints-only.")
     check_subject(subject, pipeline)
-    told = cache(warn)  # both tables look at the cases, and one warning is enough
     files = find_cases(options.data, options.cases, options.images)
     options.prior = options.prior or ("empty" if alone else "segmentor")
     check_prior(options.prior, files, pipeline)

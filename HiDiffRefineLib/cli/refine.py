@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,8 @@ def run(options) -> None:
     if options.volumes:
         check_destination(options.volumes, (".csv",))
     check_distinct([options.image, options.mask, *options.hints], [options.output, options.volumes])
-    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device))
+    told = cache(warn)  # each edit tells of a full GPU, and one warning is enough
+    pipeline = Pipeline(load_bundle(options.bundle), choose_device(options.device), notify=told)
     pipeline.check(options.steps, ["refiner"])
     volume = read_image(options.image, options.series)
     pipeline.check_modality(volume)
@@ -126,7 +128,7 @@ def run(options) -> None:
             f"--extent has {len(levels)} levels for {len(hints)} hints.", "Give one for all, or one for each."
         )
     if warning := unlike_in_size(pipeline.bundle, grid.bounds_ras(), grid.spacing_kji):
-        warn(warning)
+        told(warning)
     started = time.monotonic()
     corrected = correct(pipeline, volume, mask, label, labels, hints, options.steps, levels)
     steps = options.steps or pipeline.refiner_bundle.settings["steps"]

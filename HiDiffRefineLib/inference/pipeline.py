@@ -57,11 +57,13 @@ class Pipeline:
 
     Args:
         mode: what gives the prior: "segmentor", or "dssm" for the one-shot answer.
+        notify: told by the engines of sessions, see `LocalEngine`.
     """
 
     bundle: Bundle
     device: torch.device
     mode: str = "segmentor"
+    notify: Callable[[str], None] = lambda text: None
     _networks: dict = field(default_factory=dict, repr=False)
     _read: dict = field(default_factory=dict, repr=False)
     _graphs: RefinerGraphs | None = field(default=None, repr=False)
@@ -70,7 +72,7 @@ class Pipeline:
         """An engine for a session, see `session.engine.Models`."""
         from HiDiffRefineLib.inference.engine import LocalEngine  # which is made of pipelines
 
-        return LocalEngine(volume, self)
+        return LocalEngine(volume, self, self.notify)
 
     @cached_property
     def refiner_bundle(self) -> Bundle:

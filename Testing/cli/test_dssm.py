@@ -5,11 +5,9 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
 
 from HiDiffRefineLib.bundles import load_bundle, update_settings, write_weights
 from HiDiffRefineLib.cli.main import main
-from HiDiffRefineLib.inference.memory import GPU_FULL
 from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.volumes.provenance import TYPE, tags_in
 from HiDiffRefineLib.volumes.read import read_segmentation
@@ -95,40 +93,6 @@ def test_segment_takes_hints_and_warns(models, image, tmp_path, capsys):
 def test_wishes_of_the_other_mode_are_refused(models, cases, capsys, more):
     assert main(["evaluate", "--bundle", "hippocampus-mr", "--data", str(cases), *more]) == 1
     assert "DSSM" in capsys.readouterr().err
-
-
-@pytest.fixture
-def full_gpu(monkeypatch):
-    """A device that has no room for any network."""
-    move = torch.nn.Module.to
-
-    def to(network, *arguments, **named):
-        if torch.device("meta") in arguments:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
-        return move(network, *arguments, **named)
-
-    monkeypatch.setattr(torch.nn.Module, "to", to)
-    monkeypatch.setattr("HiDiffRefineLib.inference.models.choose_device", lambda name: torch.device("meta"))
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["segment", "{images}/one.nii.gz", "--output", "{out}.nii.gz"],
-        ["evaluate", "--data", "{data}", "--mode", "dssm", "--unlike", "{data}"],
-        ["evaluate", "--data", "{data}", "--hints", "1", "--hints-only", "--robot", "off"],
-        ["calibrate", "--data", "{data}"],
-        ["calibrate", "--data", "{data}", "--mode", "dssm"],
-    ],
-    ids=lambda command: " ".join(word for word in command if "{" not in word),
-)
-def test_a_gpu_that_is_full_while_networks_load(models, cases, tmp_path, capsys, full_gpu, command):
-    typical = {"mean": [-1e4] * 5, "spread": [1.0] * 5, "limit": 3.0}
-    update_settings(models / "hippocampus-mr", dssm={"typical": typical})
-    places = {"images": cases / "images", "data": cases, "out": tmp_path / "out"}
-    command = [word.format(**places) for word in command]
-    assert main([*command, "--bundle", "hippocampus-mr"]) == 0
-    assert f"Warning: {GPU_FULL}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["spoilt_profiles", "foreign_scans"])
