@@ -3,6 +3,7 @@
 Format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
 """
 
+import errno
 import gzip
 import os
 import shutil
@@ -72,9 +73,14 @@ def write_forms(plain: Path, path: Path, forms: NiftiForms) -> None:
     Args:
         plain: as ITK wrote it, not packed; it is gone afterwards.
         path: .nii, or .nii.gz: packed here, for the first time.
+
+    Raises:
+        OSError: the file is no whole header, or can't be written.
     """
     with plain.open("r+b") as file:
         header = bytearray(file.read(_SIZE))
+        if len(header) < _SIZE:  # ITK says nothing of a full disk
+            raise OSError(errno.EIO, "read back, it is not the same")
         struct.pack_into("<f", header, _PIXDIM_AT, forms.handedness)
         struct.pack_into(f"<{_FORMS}", header, _FORMS_AT, *forms.values)
         file.seek(0)

@@ -1,6 +1,8 @@
 """The commands as a user calls them."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from HiDiffRefineLib.cli.main import main
 from HiDiffRefineLib.errors import MAKE_ROOM, MEMORY_FULL
 from HiDiffRefineLib.volumes.provenance import TYPE, tags_in
 from HiDiffRefineLib.volumes.read import read_segmentation
+from Testing.volumes.full_disk import full_after
 
 
 def test_bundles_says_what_a_model_may_be_used_for(capsys):
@@ -252,6 +255,79 @@ def test_outputs_never_overwrite_the_image_nor_each_other(small_models, image, t
         assert main([*command, *outputs]) == 1
         assert "would overwrite" in capsys.readouterr().err
     assert image.read_bytes() == before
+
+
+FILES = ("out.nii", "p.nii", "v.csv")
+
+
+@pytest.fixture
+def segment_into_old_files(small_models, image, tmp_path):
+    """() → exit status of a command that replaces three old files; the folder with nothing else in it."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_bytes(b"old")
+    mask, maps, table = (str(folder / name) for name in FILES)
+    command = ["segment", str(image), "--bundle", "hippocampus-mr", "--prior-only", "--device", "cpu"]
+    command += ["--output", mask, "--probabilities", maps, "--volumes", table]
+    return folder, lambda: main(command)
+
+
+def assert_nothing_written(folder, status, told):
+    assert status == 1 and "Wrote" not in told.out and "Traceback" not in told.err
+    assert "could not be written" in told.err
+    assert "Check that its disk has space left." in told.err
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert all((folder / name).read_bytes() == b"old" for name in FILES)
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000, 20000])
+def test_segment_on_a_full_disk_changes_no_file(segment_into_old_files, capsys, room):
+    """The mask takes 18 kB, the probabilities 144 kB."""
+    folder, segment = segment_into_old_files
+    with full_after(room):
+        status = segment()
+    assert_nothing_written(folder, status, capsys.readouterr())
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_segment_changes_no_file_wherever_a_write_fails(segment_into_old_files, monkeypatch, capsys, call):
+    folder, segment = segment_into_old_files
+    real, failed = getattr(os, call), 0
+    while True:
+        left = iter(range(failed, -1, -1))
+
+        def failing(*arguments, left=left, **named):
+            if next(left, 0) == 0 and not failing.done:
+                failing.done = True
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*arguments, **named)
+
+        failing.done = False
+        monkeypatch.setattr(os, call, failing)
+        status = segment()
+        if not failing.done:
+            break
+        assert_nothing_written(folder, status, capsys.readouterr())
+        failed += 1
+    # Each of the three files, at least.
+    assert status == 0 and failed >= 3
+    assert all((folder / name).read_bytes() != b"old" for name in FILES)
+
+
+@pytest.mark.parametrize(
+    "writer", ["volumes.write.write_segmentation", "volumes.volume_table.write_volume_table"]
+)
+def test_segment_changes_no_file_where_one_can_not_be_made(
+    segment_into_old_files, monkeypatch, capsys, writer
+):
+    folder, segment = segment_into_old_files
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"HiDiffRefineLib.{writer}", full)
+    assert_nothing_written(folder, segment(), capsys.readouterr())
 
 
 @pytest.mark.parametrize(
