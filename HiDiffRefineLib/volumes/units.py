@@ -50,7 +50,8 @@ def _nrrd_units(path: Path) -> list[str]:
 
 def _millimetres(unit: str) -> float:
     name = unit.strip().casefold().replace("μ", "µ")  # the Greek letter and the sign
-    name = name if name in _MM else name.removesuffix("s")
+    if len(name) > 1 and name not in _MM:  # one s alone counts seconds
+        name = name.removesuffix("s")
     if name in _UNKNOWN or name + "s" in _UNKNOWN:
         return 1.0
     if name not in _MM:

@@ -72,7 +72,11 @@ def test_units_of_metaimage(tmp_path):
 
 @pytest.mark.parametrize(
     "units, sentence",
-    [('"cm" "cm" "mm"', "several units .cm, cm, mm."), ('"furlong" "furlong" "furlong"', "in 'furlong'")],
+    [
+        ('"cm" "cm" "mm"', "several units .cm, cm, mm."),
+        ('"furlong" "furlong" "furlong"', "in 'furlong'"),
+        ('"s" "s" "s"', "in 's'"),
+    ],
 )
 def test_what_is_no_unit_is_refused(tmp_path, units, sentence):
     with pytest.raises(VolumeError, match=sentence):
