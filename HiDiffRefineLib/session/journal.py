@@ -7,7 +7,7 @@ from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.session.codec import decode
 from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.examining import examining, run
-from HiDiffRefineLib.session.record import FORMAT, Journal, damaged, header, read_lines
+from HiDiffRefineLib.session.record import READABLE, Journal, damaged, header, read_lines
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.state import EVENTS
 from HiDiffRefineLib.volumes.volume import Volume
@@ -60,7 +60,7 @@ def _decoded(line: bytes, path: Path) -> dict:
 def _check_header(found: dict, expected: dict, path: Path) -> None:
     if found.pop("do", None) != "session":
         raise damaged(path)
-    if found.get("format") != FORMAT:
+    if found.pop("format", None) not in READABLE:
         raise SessionError(
             f"The journal '{path.name}' was written by another version of HiDiffRefine.",
             "Restore it with that version.",
@@ -70,7 +70,7 @@ def _check_header(found: dict, expected: dict, path: Path) -> None:
             f"The journal '{path.name}' was written with the model '{found['bundle']}'.",
             "Choose that model and restore it again.",
         )
-    if found != expected:
+    if found != {name: value for name, value in expected.items() if name != "format"}:
         raise SessionError(
             f"The journal '{path.name}' is about another volume.", "Load the volume that it was made on."
         )

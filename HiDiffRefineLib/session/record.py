@@ -12,6 +12,8 @@ from HiDiffRefineLib.session.codec import encode
 from HiDiffRefineLib.volumes.volume import Volume
 
 FORMAT = 3
+# In format 2 an edit had one answer, and no levels; all else is the same.
+READABLE = (2, FORMAT)
 
 
 class Journal:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from HiDiffRefineLib.session.codec import decode
-from HiDiffRefineLib.session.record import header
+from HiDiffRefineLib.session.record import FORMAT, READABLE, header
 from HiDiffRefineLib.volumes.volume import Volume
 
 # They hold masks of patients.
@@ -88,4 +88,4 @@ def _fits(line: bytes, volume: Volume) -> bool:
         expected = header(volume, found["bundle"], found["voxels"][1])
     except (LookupError, TypeError, ValueError):
         return False
-    return found == {"do": "session", **expected}
+    return found.get("format") in READABLE and found | {"format": FORMAT} == {"do": "session", **expected}

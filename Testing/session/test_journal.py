@@ -17,6 +17,7 @@ from HiDiffRefineLib.session import record
 from HiDiffRefineLib.session.blocks import difference
 from HiDiffRefineLib.session.codec import decode, encode
 from HiDiffRefineLib.session.journal import restore
+from HiDiffRefineLib.session.recovery import left_behind
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.volumes.volume import Volume
 from Testing.session.acting import EDITS, HINTS, MOVES, OTHERS, act, noise, told
@@ -152,6 +153,41 @@ def test_damage_is_refused(session, pipeline):
     path.unlink()
     with pytest.raises(SessionError, match="cannot be read"):
         restore(path, volume, pipeline)
+
+
+def as_format_2(path):
+    """Rewrites a journal without levels as it was before there were any."""
+    lines = []
+    for line in path.read_bytes().splitlines():
+        event = decode(line)
+        if event["do"] == "session":
+            event["format"] = 2
+        if event["do"] == "edit":
+            event.pop("extents")
+            block = event.pop("block")
+            event["blocks"] = [*event["blocks"], *([block] if block else [])]
+        lines.append(encode(event) + b"\n")
+    path.write_bytes(b"".join(lines))
+
+
+def test_a_journal_from_before_there_were_levels_is_offered_and_gone_on_with(tmp_path, pipeline):
+    path, rng = tmp_path / "old.jsonl", np.random.default_rng(0)
+    session = RefinementSession(noise(3), pipeline, path)
+    session.set_prior(rng.random(session.engine.grid.shape_kji) < 0.01, "other")
+    for action in ("click", "refine", "click", "refine", "undo"):
+        act(session, action, rng)
+    volume = session.engine.volume
+    as_format_2(path)
+    assert left_behind(tmp_path, volume).path == path
+    again = restore(path, volume, pipeline)
+    again.redo()
+    session.journal = None
+    session.redo()
+    np.testing.assert_array_equal(again.mask(), session.mask())
+    assert [hint.point_ras.tolist() for hint in again.hints] == [
+        hint.point_ras.tolist() for hint in session.hints
+    ]
+    assert again.mask().any() and told(restore(path, volume, pipeline)) == told(again)
 
 
 def test_a_journal_is_never_overwritten(session, pipeline):
