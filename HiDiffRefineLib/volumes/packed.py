@@ -1,4 +1,4 @@
-"""Headers of NRRD and MetaImage files, and checksums of their packed voxels: what ITK does not look at."""
+"""Headers of NRRD and MetaImage files, and whether their voxels are whole: what ITK does not look at."""
 
 import io
 import os
@@ -60,6 +60,28 @@ def check_packed(path: Path) -> None:
                 pass
         except (EOFError, zlib.error) as error:
             raise damaged() from error
+
+
+def check_ended(path: Path) -> None:
+    """Refuses (VolumeError) a MetaImage file of numbers as text with nothing after the last one.
+
+    ITK does, too, but calls it unreadable. Whether digits are missing, nobody can tell.
+    """
+    fields, start = meta_header(path)
+    if fields.get("BinaryData", "True")[:1] not in ("F", "f", "0"):
+        return
+    where = fields["ElementDataFile"]
+    file = path if where.upper() == "LOCAL" else path.parent / where
+    if not file.is_file():
+        return
+    with file.open("rb") as text:
+        end = text.seek(0, os.SEEK_END)
+        text.seek(max(end - 1, 0))
+        if end > (start if file == path else 0) and not text.read().isspace():
+            raise VolumeError(
+                "The text of the file ends with a digit and no line break: its last number may be cut off.",
+                "Copy it again; if it is whole, add a line break at its end.",
+            )
 
 
 def _packed_nrrd(path: Path) -> tuple[Path, int, None] | None:

@@ -33,7 +33,8 @@ from HiDiffRefineLib.volumes.itk import affine_from_itk, check_letters, native_c
 from HiDiffRefineLib.volumes.labels import Label, nameless_label
 from HiDiffRefineLib.volumes.nifti2 import as_nifti1
 from HiDiffRefineLib.volumes.nifti_forms import read_forms
-from HiDiffRefineLib.volumes.packed import META, check_packed, meta_header
+from HiDiffRefineLib.volumes.nrrd_kinds import with_kinds
+from HiDiffRefineLib.volumes.packed import META, check_ended, check_packed, meta_header
 from HiDiffRefineLib.volumes.seg_nrrd import check_values, flattened, labels_in, layers_in, legible
 from HiDiffRefineLib.volumes.units import unit_mm
 from HiDiffRefineLib.volumes.unzipped import Unzipped
@@ -111,8 +112,8 @@ def read_segmentation(path: str | os.PathLike) -> tuple[Volume, list[Label]]:
         in_slicers_form = path.name.lower().endswith(".seg.nrrd")
         volume = _read(path, thinnest=1, layered=in_slicers_form)
         if in_slicers_form:
-            with native_calls():
-                reader = opened(path)
+            with _as_itk_reads(path) as file, native_calls():
+                reader = opened(file)
                 reader.ReadImageInformation()
             keys = filter(str.isascii, reader.GetMetaDataKeys())  # as all that Slicer writes are
             fields = {key: legible(reader.GetMetaData(key)) for key in keys}
@@ -224,8 +225,8 @@ def unknown() -> VolumeError:
 
 @contextmanager
 def _as_itk_reads(path: Path) -> Iterator[Path]:
-    """The file, or a NIfTI file like it in a form and under a name that ITK knows."""
-    with _in_small_letters(path) as named_so, as_nifti1(named_so) as file:
+    """The file, or one like it in a form and under a name that ITK knows."""
+    with _in_small_letters(path) as named_so, as_nifti1(named_so) as nifti, with_kinds(nifti) as file:
         yield file
 
 
@@ -271,6 +272,7 @@ def _read_file(path: Path, thinnest: int, layered: bool) -> tuple[np.ndarray, np
         check_nifti_voxels(path, reader)
     if path.suffix.lower() in META:
         _check_meta_place(path)
+        check_ended(path)
     check_packed(path)
 
     try:

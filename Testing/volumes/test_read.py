@@ -222,6 +222,22 @@ def test_refuses_no_voxels(tmp_path):
     assert_refused(metaimage_patched(tmp_path / "a.mha", b"DimSize = 6 5 4", b"DimSize = 0 5 4"), "no voxels")
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_text_that_ends_in_a_digit_may_be_cut_off(tmp_path, beside):
+    fields = {"ObjectType": "Image", "NDims": 3, "BinaryData": False, "DimSize": "6 5 4"}
+    fields |= {"ElementSpacing": "1 1 1", "ElementType": "MET_SHORT"}
+    fields |= {"ElementDataFile": "a.txt" if beside else "LOCAL"}
+    header = "".join(f"{key} = {value}\n" for key, value in fields.items())
+    path, text = tmp_path / ("a.mhd" if beside else "a.mha"), " ".join(map(str, range(120)))
+    for end in ("\n", " ", "\r\n", ""):
+        path.write_text(header + ("" if beside else text + end), newline="")
+        (tmp_path / "a.txt").write_text(text + end, newline="")
+        if end:
+            assert read_volume(path).array.ravel().tolist() == list(range(120))
+        else:
+            assert_refused(path, "no line break: its last number may be cut off")
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_refuses_one_voxel_thin(tmp_path, axis):
     assert_refused(write(tmp_path / "a.nrrd", ARRAY.take([1], axis)), "one voxel thin")
