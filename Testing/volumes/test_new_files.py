@@ -133,6 +133,13 @@ def test_links_and_permissions_stay(tmp_path, name, write):
     assert os.listdir(target.parent) == [name]
 
 
+def test_a_second_name_keeps_the_old_content(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "other").hardlink_to(tmp_path / "file")
+    write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new" and (tmp_path / "other").read_bytes() == b"old"
+
+
 def test_a_link_to_nothing_yet_is_followed(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "new")
     write_whole(tmp_path / "link", b"content")
