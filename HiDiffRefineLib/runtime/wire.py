@@ -1,16 +1,31 @@
 """Messages between the client and the worker process, as bytes: our own dataclasses of arrays, no others.
 
-Pickle carries them, over a connection whose both ends have proved to know the key, and takes nothing but
-what is defined in this library. Bool arrays travel as bits: a preview is then eight times smaller.
+A message is the length of a JSON text, the text, and the numbers of its arrays. Nothing is unpickled: what
+comes can be one of these messages or none. Bool arrays travel as bits: a preview is then eight times smaller.
 """
 
-import io
-import pickle
-from dataclasses import dataclass
+import json
+import math
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from HiDiffRefineLib.inference.messages import Request
+from HiDiffRefineLib.errors import HiDiffRefineError
+from HiDiffRefineLib.geometry.grids import Grid
+from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.inference.extents import Extents
+from HiDiffRefineLib.inference.messages import (
+    Doubt,
+    DoubtRequest,
+    EditRequest,
+    LabelMask,
+    Preview,
+    Request,
+    SegmentationRequest,
+    View,
+    WarmUpRequest,
+)
+from HiDiffRefineLib.inference.roi import RegionOfInterest
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,42 +143,121 @@ class Notice:
     text: str
 
 
+_MESSAGES = {
+    kind.__name__: kind
+    for kind in (
+        *(
+            OpenVolume,
+            Job,
+            Cancel,
+            Close,
+            Ping,
+            Hello,
+            Pong,
+            Begun,
+            Progressed,
+            Answered,
+            Ended,
+            Failed,
+            Notice,
+        ),
+        *(EditRequest, DoubtRequest, SegmentationRequest, WarmUpRequest, View, RegionOfInterest),
+        *(Click, Scribble, Painted, Grid, Preview, Extents, Doubt, LabelMask),
+    )
+}
+# Kinds of numbers that arrays hold: bool, signed, unsigned, floating.
+_NUMBERS = "biuf"
+
+
+class MessageError(OSError):
+    """What came is no message. Whoever sent it is no partner: to both ends, the connection is lost."""
+
+
 def dumps(message: object) -> bytes:
-    """A message as bytes."""
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump(message)
-    return buffer.getvalue()
+    """A message as bytes.
+
+    Raises:
+        TypeError: a value in it has no place in a message.
+    """
+    numbers: list[bytes] = []
+    text = json.dumps(_plain(message, numbers)).encode()
+    return b"".join([len(text).to_bytes(8, "little"), text, *numbers])
 
 
 def loads(content: bytes) -> object:
     """A message back.
 
     Raises:
-        pickle.UnpicklingError: it holds what this library did not define.
+        MessageError: it is none.
     """
-    return _Unpickler(io.BytesIO(content)).load()
+    try:
+        size = 8 + int.from_bytes(content[:8], "little")
+        return _value(json.loads(content[8:size]), memoryview(content)[size:])
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, HiDiffRefineError) as error:
+        raise MessageError(f"What came is no message: {error!r}") from error
 
 
-class _Pickler(pickle.Pickler):
-    def reducer_override(self, thing):
-        if isinstance(thing, (np.ndarray, np.generic)):
-            array = np.ascontiguousarray(thing)
-            content = np.packbits(array) if array.dtype == bool else array
-            return _array, (array.dtype.str, np.shape(thing), content.tobytes())
-        return NotImplemented
+def _plain(thing: object, numbers: list[bytes]) -> object:
+    """A value as JSON has it; what is an object there names its kind. Bytes are added to `numbers`."""
+    if thing is None or type(thing) in (bool, int, float, str):
+        return thing
+    if isinstance(thing, list):
+        return [_plain(each, numbers) for each in thing]
+    if isinstance(thing, tuple):
+        return {"tuple": [_plain(each, numbers) for each in thing]}
+    if isinstance(thing, slice):
+        return {"slice": [_plain(each, numbers) for each in (thing.start, thing.stop, thing.step)]}
+    if isinstance(thing, bytes):
+        return {"bytes": _added(thing, numbers)}
+    if isinstance(thing, (np.ndarray, np.generic)) and thing.dtype.kind in _NUMBERS:
+        array = np.ascontiguousarray(thing)
+        packed = np.packbits(array) if array.dtype == bool else array
+        return {"array": array.dtype.str, "shape": list(np.shape(thing))} | {
+            "bytes": _added(packed.tobytes(), numbers)
+        }
+    kind = type(thing).__name__
+    if _MESSAGES.get(kind) is not type(thing):
+        raise TypeError(f"{kind} has no place in a message")
+    # No field can have this name.
+    return {"class": kind} | {
+        field.name: _plain(getattr(thing, field.name), numbers) for field in fields(thing)
+    }
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str):
-        if module.startswith("HiDiffRefineLib.") or (module, name) == ("builtins", "slice"):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in a message")
+def _added(content: bytes, numbers: list[bytes]) -> list[int]:
+    """Where some bytes come to lie: start and stop."""
+    start = sum(map(len, numbers))
+    numbers.append(content)
+    return [start, start + len(content)]
 
 
-def _array(dtype: str, shape: tuple, content: bytes) -> np.ndarray | np.generic:
-    size = int(np.prod(shape))
-    if dtype == np.dtype(bool).str:
-        array = np.unpackbits(np.frombuffer(content, np.uint8), count=size).view(bool)
+def _value(plain: object, numbers: memoryview) -> object:
+    """The value that `_plain` made this of."""
+    if isinstance(plain, list):
+        return [_value(each, numbers) for each in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if "class" in plain:
+        values = {name: _value(each, numbers) for name, each in plain.items() if name != "class"}
+        return _MESSAGES[plain["class"]](**values)
+    if "tuple" in plain:
+        return tuple(_value(each, numbers) for each in plain["tuple"])
+    if "slice" in plain:
+        return slice(*plain["slice"])
+    if "array" in plain:
+        return _array(np.dtype(plain["array"]), plain["shape"], numbers[slice(*plain["bytes"])])
+    if "bytes" in plain:
+        return bytes(numbers[slice(*plain["bytes"])])
+    raise ValueError(f"an object of {list(plain)}")
+
+
+def _array(dtype: np.dtype, shape: list[int], content: memoryview) -> np.ndarray | np.generic:
+    if dtype.kind not in _NUMBERS:
+        raise TypeError(f"{dtype} has no place in a message")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{shape} is no shape")
+    if dtype.kind == "b":
+        array = np.unpackbits(np.frombuffer(content, np.uint8), count=math.prod(shape)).view(bool)
     else:
         array = np.frombuffer(content, dtype).copy()
     return array.reshape(shape)[()]
