@@ -12,9 +12,11 @@ from slicer.i18n import tr as _
 from HiDiffRefinePanel.journals import kept, leftover_on, new_journal
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.nodes import complete, editor_settings, save_for_segment_editor
+from HiDiffRefinePanel.overlay import Overlay
 
 # Holds a hippocampus of an adult, and little else.
 REGION_RADIUS_MM = 30.0
+DOUBT_OPACITY = 0.6
 
 
 def python_path() -> str:
@@ -37,6 +39,7 @@ class Editor:
         self.worker = None
         self.device = "auto"  # or "cpu", where the user says so
         self.leftover = None  # of a session on the chosen volume that a crash ended
+        self.overlay = Overlay()
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.say: Callable[[str], None] = lambda text: None
         self.shown: Callable[[], None] = lambda: None  # called when there is something new to show
@@ -138,26 +141,49 @@ class Editor:
         """Marks the selected segment as completed."""
         self._go(lambda session: session.accept())
 
-    def doubt(self, then: Callable[[], None] = lambda: None) -> None:
-        """Computes and shows where the refiner is unsure, and what comes `then`."""
+    def doubt(self) -> None:
+        """Shows where the refiner is unsure, or hides it."""
+        if self.overlay.shown:
+            self.overlay.hide()
+        else:
+            self._with_doubt(self._tell_places)
+
+    def _with_doubt(self, then: Callable[[], None]) -> None:
+        """Shows the places, computed where they were not since the last change, and goes on."""
         if self.session is None or self.session.selected is None:
             return
-        from HiDiffRefineLib.scene.volume_nodes import show_doubt
+        if self.session.session.doubt is None:
+            self.jobs.start(self.session.session.doubting(), lambda: self._with_doubt(then))
+            return
+        self._show_doubt()
+        then()
+        self.shown()
 
-        def show(doubt) -> None:
-            self.parameters.doubt = show_doubt(doubt, self.parameters.volume, self.parameters.doubt)
-            slicer.util.setSliceViewerLayers(foreground=self.parameters.doubt, foregroundOpacity=0.6)
+    def _show_doubt(self) -> None:
+        from HiDiffRefineLib.scene.doubt_node import show_doubt
 
-        self.jobs.start(self.session.session.doubting(), then, show)
+        segment = self.session.node.GetSegmentation().GetSegment(self.session.selected)
+        doubt, node = self.session.session.doubt, self.parameters.doubt
+        self.parameters.doubt = show_doubt(doubt, self.parameters.volume, segment.GetColor(), node)
+        self.overlay.show(self.parameters.doubt, DOUBT_OPACITY)
+
+    def hide_old_doubt(self) -> None:
+        """Takes the map away where the mask, a hint or the selected segment is another since."""
+        if self.overlay.shown and (self.session is None or self.session.session.doubt is None):
+            self.overlay.hide()
+
+    def _tell_places(self) -> None:
+        places = self.session.session.doubt.places
+        if places:
+            volume = sum(place.volume_ml for place in places)
+            text = _("Doubtful places: {count}. About {volume:.1f} ml of the mask may be wrong. D leads there.")
+            self.say(text.format(count=len(places), volume=volume))
+        else:
+            self.say(_("No place is doubtful: nothing is undecided but the border itself."))
 
     def next_doubtful_place(self) -> None:
         """Moves all slices to the next place where the refiner is unsure."""
-        if self.session is None or self.session.selected is None:
-            return
-        if self.session.session.doubted:
-            self._jump()
-        else:
-            self.doubt(self._jump)
+        self._with_doubt(self._jump)
 
     def resume(self) -> None:
         """The module comes back to the front: work that its leaving ended, or hints meanwhile, may wait."""
@@ -269,11 +295,17 @@ class Editor:
             self.say(told(error))
 
     def _jump(self) -> None:
-        place_ras = self.session.session.next_doubtful_place()
-        if place_ras is None:
+        session = self.session.session
+        number = session.next_doubtful_place()
+        if not session.doubt.places:
+            self._tell_places()
+        elif number is None:
             self.say(_("That was the last doubtful place. The next one is the first again."))
         else:
-            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place_ras)
+            place, count = session.doubt.places[number], len(session.doubt.places)
+            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place.point_ras)
+            text = _("Doubtful place {number} of {count}: about {volume:.1f} ml of the mask may be wrong.")
+            self.say(text.format(number=number + 1, count=count, volume=place.volume_ml))
 
     def _go(self, act: Callable) -> None:
         if self.session is not None:

@@ -105,6 +105,8 @@ class Panel:
 
     def refresh(self) -> None:
         """Shows what is so."""
+        self.editor.hide_old_doubt()
+        self.ui.doubtButton.checked = self.editor.overlay.shown
         ui, session, running = self.ui, self.editor.session, self.jobs.running
         hide_own(ui.volumeSelector, VOLUME)
         hide_own(ui.segmentationSelector, SEGMENTATION)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_erosion, distance_transform_edt, find_objects, label, sum_labels
 from scipy.special import expit, logit
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
@@ -12,17 +12,15 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.inference.edit import Segment, answers, on_region
 from HiDiffRefineLib.inference.hint_channels import clamp_of
-from HiDiffRefineLib.inference.messages import Doubt, DoubtRequest
+from HiDiffRefineLib.inference.messages import Doubt, DoubtRequest, Place
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
-# One look at a slice shows what lies nearer together than this.
-APART_MM = 10.0
-# A place is as doubtful as its surroundings: a lone voxel is noise.
-SURROUNDINGS_MM = 2.0
 # Below, nine chains in ten agree with each other, or more.
 FAINTEST = 0.2
-# Doubtful places in one round: nobody looks at more before the next correction.
-PLACES = 20
+# What is undecided is a place to look at where it reaches this many times as deep as along the border.
+DEEPER = 1.5
+# Places in one round: nobody looks at more before the next correction.
+PLACES = 10
 
 
 def doubt_about(
@@ -50,7 +48,9 @@ def doubt_about(
     values = 1 - np.abs(2 * tempered(probability, temperature) - 1)
     values[hint_labels(hints, grid) != 0] = 0
     values[view.protected] = 0
-    return Doubt(grid, view.box, values, doubtful_places(values, grid, PLACES))
+    border = mask_border(probability >= 0.5)
+    numbers = number_places(values, border, grid.spacing_kji, view.region.spacing_kji.min(), PLACES)
+    return Doubt(grid, view.box, values, numbers, describe_places(values, numbers, grid))
 
 
 def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
@@ -58,23 +58,56 @@ def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
     return expit(logit(probability) / np.float32(temperature))
 
 
-def doubtful_places(doubt: np.ndarray, grid: Grid, count: int) -> np.ndarray:
-    """The most doubtful places, the worst first, `APART_MM` or more from each other.
+def mask_border(mask: np.ndarray) -> np.ndarray:
+    """The voxels of a mask (k, j, i) that have a face in common with what is outside."""
+    return mask & ~binary_erosion(mask, border_value=1)
+
+
+def number_places(
+    doubt: np.ndarray, border: np.ndarray, spacing_kji: np.ndarray, working_mm: float, count: int
+) -> np.ndarray:
+    """Where the mask may well be another: connected places that are undecided deeper than a border is.
+
+    Every border is undecided by a voxel or two, which tells nobody where to look.
 
     Args:
         doubt: (k, j, i) in 0…1.
-        grid: where it is.
-        count: how many at most.
+        border: bool (k, j, i), the border of the likeliest mask.
+        spacing_kji: mm.
+        working_mm: smallest voxel that the refiner sees, mm.
+        count: how many places at most.
 
     Returns:
-        (n, 3) RAS mm of voxel centres, n from 0 to count.
+        uint8 (k, j, i): 0 outside of places, else their numbers; the mask may change most in place 1.
     """
-    around = gaussian_filter(doubt, SURROUNDINGS_MM / grid.spacing_kji, mode="constant")
-    voxels_kji = np.argwhere(doubt >= FAINTEST)
-    order = np.argsort(-around[tuple(voxels_kji.T)], kind="stable")
-    points_ras = voxels_kji[order][:, ::-1] @ grid.ijk_to_ras[:3, :3].T + grid.ijk_to_ras[:3, 3]
+    undecided = doubt >= FAINTEST
+    # Beyond the map nothing is known: not undecided.
+    depth_mm = distance_transform_edt(np.pad(undecided, 1), sampling=spacing_kji)[1:-1, 1:-1, 1:-1]
+    along = depth_mm[border & undecided]
+    limit_mm = DEEPER * max(working_mm, np.median(along) if along.size else 0.0)
+    deep = depth_mm > limit_mm
+    numbers = np.zeros(doubt.shape, np.uint8)
+    if not deep.any():
+        return numbers
+    # The deep parts, and what is as near to them as they are deep: a place without the band that leads on.
+    near = distance_transform_edt(~deep, sampling=spacing_kji) <= limit_mm
+    pieces, found = label(undecided & near, np.ones((3, 3, 3)))
+    change = sum_labels(doubt, pieces, np.arange(1, found + 1))
+    order = np.argsort(-change, kind="stable")[:count]
+    table = np.zeros(found + 1, np.uint8)
+    table[order + 1] = np.arange(1, len(order) + 1)
+    return table[pieces]
+
+
+def describe_places(doubt: np.ndarray, numbers: np.ndarray, grid: Grid) -> tuple[Place, ...]:
+    """Where to look at each place of `number_places`, and how much of the mask is at stake there."""
     places = []
-    while len(points_ras) and len(places) < count:
-        places.append(points_ras[0])
-        points_ras = points_ras[np.linalg.norm(points_ras - points_ras[0], axis=1) >= APART_MM]
-    return np.reshape(places, (-1, 3))
+    for number, box in enumerate(find_objects(numbers), 1):
+        inside = numbers[box] == number
+        depth = distance_transform_edt(np.pad(inside, 1), sampling=grid.spacing_kji)[1:-1, 1:-1, 1:-1]
+        voxel_kji = np.array(np.unravel_index(depth.argmax(), depth.shape)) + [side.start for side in box]
+        point_ras = grid.ijk_to_ras[:3, :3] @ voxel_kji[::-1] + grid.ijk_to_ras[:3, 3]
+        # Of doubt 1 - |2p - 1| the half is the chance that the likelier answer is wrong.
+        volume_ml = doubt[box][inside].sum() / 2 * np.prod(grid.spacing_kji) / 1000
+        places.append(Place(point_ras, float(volume_ml)))
+    return tuple(places)

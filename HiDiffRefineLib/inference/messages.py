@@ -113,6 +113,19 @@ class Preview:
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """Where the mask may well be another.
+
+    Args:
+        point_ras: (3,) RAS mm, a voxel centre in the midst of it.
+        volume_ml: by how much the mask is expected to change there.
+    """
+
+    point_ras: np.ndarray
+    volume_ml: float
+
+
+@dataclass(frozen=True, eq=False)
 class Doubt:
     """An uncertainty map.
 
@@ -121,13 +134,20 @@ class Doubt:
         box: slices (k, j, i) of the volume that the map covers.
         values: float32 (k, j, i), 1 - |2p - 1| of the chains' mean probability p: 0 sure, 1 undecided. It is
             0 where the user has spoken and where no edit may change anything.
-        places_ras: (n, 3) RAS mm, the most doubtful places, the worst first.
+        numbers: uint8 (k, j, i): the number of the place that a voxel belongs to, 0 where it is of none.
+        places: what is undecided deeper than a border is, number 1 first: there the mask may change most.
     """
 
     grid: Grid
     box: Box
     values: np.ndarray
-    places_ras: np.ndarray
+    numbers: np.ndarray
+    places: tuple[Place, ...]
+
+    @property
+    def worth_a_look(self) -> np.ndarray:
+        """The values in the places, 0 elsewhere."""
+        return np.where(self.numbers > 0, self.values, np.float32(0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,19 +1,14 @@
-"""From a volume node to what the library computes with, and a volume node for what it found out."""
+"""From a volume node to what the library computes with."""
 
 import numpy as np
 import slicer
 import slicer.util
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.inference.messages import Doubt
-from HiDiffRefineLib.scene.matrices import as_array, as_matrix, to_world
-from HiDiffRefineLib.scene.own_nodes import mark_own
+from HiDiffRefineLib.scene.matrices import as_array, to_world
 from HiDiffRefineLib.volumes.checks import check_grid, check_place
 from HiDiffRefineLib.volumes.volume import Volume
-
-DOUBT_NAME = "HiDiffRefine uncertainty"
 
 
 def volume_of(node) -> Volume:
@@ -40,29 +35,6 @@ def volume_of(node) -> Volume:
     spacing = np.linalg.norm(ijk_to_world[:3, :3], axis=0)
     check_grid(image.GetDimensions(), spacing, ijk_to_world[:3, :3] / np.where(spacing > 0, spacing, 1))
     return Volume(slicer.util.arrayFromVolume(node), ijk_to_world, name, _modality(node))
-
-
-def show_doubt(doubt: Doubt, volume_node, node=None):
-    """An uncertainty map as a volume node: the given one, or a new one, 0 (sure) to 1 (undecided)."""
-    if node is None:
-        node = volume_node.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeNode", DOUBT_NAME)
-        mark_own(node)
-    image = vtk.vtkImageData()
-    image.SetDimensions(*doubt.values.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(doubt.values.ravel(), deep=True))
-    # In the world's RAS, so it needs no parent transform.
-    node.SetIJKToRASMatrix(as_matrix(doubt.grid.ijk_to_ras))
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.AutoWindowLevelOff()  # before there is an image: Slicer would count its grey values
-    node.SetAndObserveImageData(image)
-    display.SetWindowLevelMinMax(0, 1)
-    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeIron")
-    # What is sure stays clear of colour.
-    display.SetThreshold(0.1, 1)
-    display.SetApplyThreshold(True)
-    return node
 
 
 def _modality(node) -> str:

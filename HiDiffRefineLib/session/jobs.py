@@ -84,7 +84,7 @@ def doubting(session: "RefinementSession", request: DoubtRequest, wait: bool) ->
     with closing(session.engine.run(request, _ignore, wait)) as answers:
         for doubt in answers:
             if doubt is not None:
-                session._doubtful = list(doubt.places_ras)
+                session.doubt, session._looked_at = doubt, 0
             yield doubt
 
 

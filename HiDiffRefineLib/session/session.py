@@ -80,7 +80,8 @@ class RefinementSession:
             self.journal = Journal.create(journal, header(volume, model_name(models), checksum))
         self.engine = models.open(volume)
         self._open_job = lambda: None
-        self._doubtful: list[np.ndarray] | None = None
+        self.doubt: Doubt | None = None  # as it was computed since the last change
+        self._looked_at = 0  # places of it
 
     @property
     def segments(self) -> list[str]:
@@ -333,29 +334,26 @@ class RefinementSession:
         return doubt
 
     def doubting(self, wait: bool = False) -> Iterator[Doubt | None]:
-        """`uncertainty` as an iterator, whose last value it is. It spares `next_doubtful_place` the work."""
+        """`uncertainty` as an iterator, whose last value it is; it is kept as `doubt`."""
         self._settle()
         found(self.selected, self.state)
         steps = checked_steps(self.engine.refiner_bundle, None)
         request = doubt_request(self.engine, self.state, self.selected, steps)
         return self._open(jobs.doubting(self, request, wait))
 
-    @property
-    def doubted(self) -> bool:
-        """Whether the uncertainty is known, so that `next_doubtful_place` answers at once."""
-        return self._doubtful is not None
+    def next_doubtful_place(self) -> int | None:
+        """Index in `doubt.places` of the selected segment's most doubtful place, at the next call the second…
 
-    def next_doubtful_place(self) -> np.ndarray | None:
-        """(3,) RAS mm: the most doubtful place of the selected segment, at the next call the second…
-
-        After the last comes None, then the first again. After any change the search starts anew.
+        After the last comes None, then the first again. After any change the search starts anew; as long as
+        there is a `doubt` this answers at once.
         """
-        if self._doubtful is None:
+        if self.doubt is None:
             self.uncertainty()
-        if self._doubtful:
-            return self._doubtful.pop(0)
-        self._doubtful = None
-        return None
+        if self._looked_at == len(self.doubt.places):
+            self._looked_at = 0
+            return None
+        self._looked_at += 1
+        return self._looked_at - 1
 
     def close(self) -> None:
         """Ends what is open, and gives back what the engine holds."""
@@ -385,7 +383,7 @@ class RefinementSession:
         return True
 
     def _done(self, event: str, **fields) -> None:
-        self._doubtful = None
+        self.doubt = None
         if self.journal is not None:
             self.journal.append(event, fields)
 

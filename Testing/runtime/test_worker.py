@@ -65,7 +65,9 @@ def test_every_bit_is_as_without_a_worker(worker, tiny, volume, cube, roi):
             previews.append(preview)
             break
         doubt = session.uncertainty()
-        found.append((told(session), previews, doubt.values, doubt.places_ras, doubt.grid.ijk_to_ras))
+        places = np.array([(*place.point_ras, place.volume_ml) for place in doubt.places])
+        maps = doubt.values, doubt.numbers, places, doubt.grid.ijk_to_ras
+        found.append((told(session), previews, *maps))
         session.close()
     (one, previews, *doubt), (other, others, *its_doubt) = found
     assert one == other and len(previews) == len(others) == 6

@@ -6,8 +6,9 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from HiDiffRefineLib.errors import VolumeError
+from HiDiffRefineLib.scene.doubt_node import show_doubt
 from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
-from HiDiffRefineLib.scene.volume_nodes import show_doubt, volume_of
+from HiDiffRefineLib.scene.volume_nodes import volume_of
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
     SHAPE,
@@ -145,9 +146,15 @@ def check_uncertainty_is_a_volume_that_shows_what_is_doubtful(scene, folder):
     volume.SetAndObserveTransformNodeID(add_transform(scene, MOVED).GetID())
     session = segmented(scene, volume)
     doubt = session.session.uncertainty()
-    node = show_doubt(doubt, volume)
+    node = show_doubt(doubt, volume, (0.9, 0.2, 0.1))
     shown = volume_of(node)
     np.testing.assert_allclose(shown.ijk_to_ras, doubt.grid.ijk_to_ras, atol=1e-9)
-    np.testing.assert_array_equal(shown.array, doubt.values)
+    assert (doubt.values[doubt.numbers == 0] > 0).any()
+    np.testing.assert_array_equal(shown.array, np.where(doubt.numbers, doubt.values, 0))
+    assert node.GetDisplayNode().GetColorNodeID() == "vtkMRMLColorTableNodeGreen"
     assert node.GetDisplayNode().GetApplyThreshold()
-    assert show_doubt(doubt, volume, node) is node
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
+    assert legend.GetTitleText() == "Undecided"
+    assert show_doubt(doubt, volume, (0.1, 0.9, 0.1), node) is node
+    assert node.GetDisplayNode().GetColorNodeID() == "vtkMRMLColorTableNodeRed"
+    assert node.GetNumberOfDisplayNodes() == 2, "one of the map, one of the legend"

@@ -16,6 +16,7 @@ from HiDiffRefineLib.inference.messages import (
     DoubtRequest,
     EditRequest,
     LabelMask,
+    Place,
     Preview,
     SegmentationRequest,
 )
@@ -96,9 +97,11 @@ class ObedientEngine:
         elif isinstance(request, DoubtRequest):
             grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
             part, mask = part_of(grid, request.view.box), request.view.mask
+            # All of the mask, and a first slice beyond it that is no place.
             values = np.where(mask, 0.5, 0).astype(np.float32)
-            place = part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1]
-            yield Doubt(part, request.view.box, values, place[None, :3])
+            values[0] = 0.25
+            place = Place((part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1])[:3], 1.25)
+            yield Doubt(part, request.view.box, values, mask.astype(np.uint8), (place,))
 
 
 def _labelled(label: int, mask: np.ndarray) -> LabelMask:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
-from HiDiffRefineLib.inference.doubt import APART_MM, PLACES, doubtful_places
+from HiDiffRefineLib.inference.doubt import describe_places, mask_border, number_places
 from HiDiffRefineLib.session.session import RefinementSession
-from Testing.session.acting import noise, point_in, told
+from Testing.session.acting import noise, told
 
 
 @pytest.fixture
@@ -43,13 +44,15 @@ def test_no_doubt_where_the_user_has_spoken(pipeline):
 
 
 def test_the_next_doubtful_place_leads_through_all_and_starts_anew(session):
-    doubt = session.uncertainty()
-    places = doubtful_places(doubt.values, doubt.grid, PLACES)
-    seen = [session.next_doubtful_place() for _ in range(len(places) + 1)]
-    assert len(places) > 0 and np.array_equal(np.array(seen[:-1]), places) and seen[-1] is None
-    assert np.array_equal(session.next_doubtful_place(), places[0])
-    session.select(session.segments[1])
-    assert not np.array_equal(session.next_doubtful_place(), places[1])
+    assert session.doubt is None
+    seen = [session.next_doubtful_place() for _ in range(3)]
+    count = len(session.doubt.places)
+    seen += [session.next_doubtful_place() for _ in range(2 * count + 2 - 3)]
+    assert count > 0 and seen == 2 * [*range(count), None]
+    for name in (session.segments[1], session.segments[0]):
+        session.select(name)
+        assert session.doubt is None
+    assert session.next_doubtful_place() == 0 and len(session.doubt.places) == count
 
 
 def test_an_empty_segment_has_no_doubt(session):
@@ -58,22 +61,60 @@ def test_an_empty_segment_has_no_doubt(session):
         session.uncertainty()
 
 
-def test_places_are_ranked_and_apart():
-    grid = Grid(
-        (20, 30, 40), centered_grid((5, 6, 7), (20, 30, 40), (2, 1, 1), np.diag([-1, 1, 1])).ijk_to_ras
-    )
-    doubt = np.zeros(grid.shape_kji, np.float32)
-    doubt[5, 5:8, 5:8] = 0.5  # a patch is worse than a voxel
-    doubt[5, 6, 6] = 0.6
-    doubt[15, 25, 35] = 0.9
-    doubt[15, 25, 30] = 0.8  # too near
-    doubt[10, 15, 20] = 0.1  # too faint
-    volume = noise(0)
-    volume.ijk_to_ras[:] = grid.ijk_to_ras
-    expected = [point_in(volume, (5, 6, 6)), point_in(volume, (15, 25, 35))]
-    assert np.allclose(doubtful_places(doubt, grid, 5), expected)
-    assert np.allclose(doubtful_places(doubt, grid, 1), expected[:1])
-    assert doubtful_places(np.zeros_like(doubt), grid, 5).shape == (0, 3)
-    everywhere = doubtful_places(np.ones_like(doubt), grid, 99)
-    gaps = np.linalg.norm(everywhere[:, None] - everywhere, axis=-1) + 1e3 * np.eye(len(everywhere))
-    assert len(everywhere) > 5 and gaps.min() >= APART_MM
+@pytest.fixture
+def map_of_a_box():
+    """A grid, a box of a mask on it, and doubt that is a band of a voxel on either side of its border."""
+    place = centered_grid((5, 6, 7), (24, 60, 60), (3, 1, 1), np.diag([-1, 1, 1]))
+    grid = Grid((24, 60, 60), place.ijk_to_ras)
+    mask = np.zeros(grid.shape_kji, bool)
+    mask[4:20, 10:50, 10:50] = True
+    band = binary_dilation(mask, footprint()) & ~binary_erosion(mask, footprint())
+    return grid, mask, np.where(band, np.float32(0.9), np.float32(0))
+
+
+def footprint():
+    """Within slices alone: where the next slice begins, a whole slice may be wrong."""
+    return np.ones((1, 3, 3), bool)
+
+
+def places_in(doubt, mask, grid, count=10):
+    numbers = number_places(doubt, mask_border(mask), grid.spacing_kji, 1.0, count)
+    return numbers, describe_places(doubt, numbers, grid)
+
+
+def test_a_band_along_the_border_is_no_place(map_of_a_box):
+    grid, mask, doubt = map_of_a_box
+    numbers, places = places_in(doubt, mask, grid)
+    assert doubt.any() and not numbers.any() and places == ()
+    doubt[:] = 0
+    doubt[10, 30, 30] = 1  # a lone voxel
+    assert places_in(doubt, mask, grid)[1] == ()
+    assert places_in(np.zeros_like(doubt), mask, grid)[1] == ()
+
+
+def test_places_are_ranked_by_how_much_the_mask_may_change(map_of_a_box):
+    grid, mask, doubt = map_of_a_box
+    small, large = (slice(8, 10), slice(46, 55), slice(20, 29)), (slice(12, 15), slice(20, 31), slice(20, 31))
+    faint = slice(8, 12), slice(20, 30), slice(35, 45)
+    doubt[small], doubt[large], doubt[faint] = 0.9, 0.5, 0.1
+    numbers, (first, second) = places_in(doubt, mask, grid)
+    assert (numbers[large] == 1).all() and (numbers == 1).sum() == numbers[large].size
+    assert (numbers[small][:, 1:-1, 1:-1] == 2).all()
+    # The band leads away from it, and is left behind within two voxels.
+    near = np.zeros_like(mask)
+    near[8:10, 44:57, 18:31] = True
+    assert not (numbers == 2)[~near].any()
+    assert np.allclose(first.point_ras, grid.ijk_to_ras[:3, :3] @ (25, 25, 13) + grid.ijk_to_ras[:3, 3])
+    assert first.volume_ml == pytest.approx(0.5 / 2 * 3 * 11 * 11 * 3 / 1000)
+    assert 0 < second.volume_ml < first.volume_ml
+    assert (places_in(doubt, mask, grid, 1)[0] == (numbers == 1)).all()
+
+
+def test_a_border_that_is_undecided_everywhere_tells_where_it_is_more_so(map_of_a_box):
+    grid, mask, doubt = map_of_a_box
+    wide = np.ones((1, 9, 9), bool)
+    doubt[binary_dilation(mask, wide) & ~binary_erosion(mask, wide)] = 0.9
+    assert places_in(doubt, mask, grid)[1] == ()
+    doubt[6:16, 20:45, 20:45] = 0.9
+    _, (place,) = places_in(doubt, mask, grid)
+    assert round((grid.ras_to_ijk @ [*place.point_ras, 1])[2]) in range(8, 14)
