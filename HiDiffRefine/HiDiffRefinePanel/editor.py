@@ -176,7 +176,7 @@ class Editor:
         places = self.session.session.doubt.places
         if places:
             volume = sum(place.volume_ml for place in places)
-            text = _("Doubtful places: {count}. About {volume:.1f} ml of the mask may be wrong. D leads there.")
+            text = _("Doubtful places: {count}. About {volume:.1f} ml of the mask may be wrong. Key: D")
             self.say(text.format(count=len(places), volume=volume))
         else:
             self.say(_("No place is doubtful: nothing is undecided but the border itself."))

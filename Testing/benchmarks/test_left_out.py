@@ -1,16 +1,28 @@
 """A set left out: every structure of the held-out cases is started from nothing."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from HiDiffRefineLib.bundles import load_bundle
+from HiDiffRefineLib.bundles import load_bundle, update_settings
 from HiDiffRefineLib.networks.build import build_network
 from HiDiffRefineLib.training.cases import Case, save_cases
 from HiDiffRefineLib.training.loop import save_half
 from Testing.benchmarks import left_out
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture
+def small_regions(tmp_path, monkeypatch):
+    """The shipped refiner looks at no more than the small cases of this file hold."""
+    shutil.copytree(MODELS / "refiner", tmp_path / "models" / "refiner")
+    update_settings(tmp_path / "models" / "refiner", patch_size_kji=[16, 48, 48])
+    monkeypatch.setenv("HIDIFF_MODELS", str(tmp_path / "models"))
 
 
 @pytest.fixture
@@ -23,7 +35,7 @@ def archive(tmp_path):
     return tmp_path / "blocks.npy.xz"
 
 
-def test_each_network_is_judged_on_the_held_out_fold(archive, tmp_path, capsys):
+def test_each_network_is_judged_on_the_held_out_fold(archive, small_regions, tmp_path, capsys):
     refiner, weights = (
         build_network(*load_bundle("refiner").network("refiner")),
         tmp_path / "silent.safetensors",

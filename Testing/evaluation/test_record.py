@@ -1,8 +1,8 @@
 """Tables of the robot user in a bundle: beside each other, and joined by other tools' rows."""
 
 import json
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -66,16 +66,15 @@ def test_tables_stand_side_by_side_and_a_new_one_replaces_its_like(folder):
     assert "| refiner, all steps | 0.500 | 0.600 | 0.900 |" in told
 
 
-def test_other_tools_join_the_table_of_the_same_sessions(folder, tmp_path):
+def test_other_tools_join_the_table_of_the_same_sessions(folder, tmp_path, monkeypatch):
     record_hints(folder, measured(0.5, 0.6, 0.7), "Case a.", "evaluate")
     rows = build_hints({name: [curve(0.5, 0.55, 0.6)] for name in ("random_walker", "ball")})
     file = tmp_path / "peers.json"
     file.write_text(json.dumps(PEER | {"hints": rows}))
     script = REPOSITORY / "Testing/benchmarks/record_peers.py"
+    monkeypatch.setattr(sys, "argv", [str(script), str(file), "--bundle", str(folder)])
     for _ in range(2):
-        command = [sys.executable, script, file, "--bundle", folder]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
-        assert done.returncode == 0, done.stderr
+        runpy.run_path(str(script), run_name="__main__")
     (table,) = load_bundle(folder).settings["hints"]
     assert list(table["rows"]) == ["refiner", "ball", "random_walker"]
     assert table["rows"]["ball"]["dice"]["2"] == 0.7  # evaluate's own

@@ -1,4 +1,4 @@
-"""One patient in five guises must give one answer: promise 7, on a real CT and the shipped weights."""
+"""One patient in four guises must give one answer: promise 7, on a real CT and the shipped weights."""
 
 import numpy as np
 import pytest
@@ -13,27 +13,36 @@ from HiDiffRefineLib.inference.pipeline import Pipeline, segment
 
 
 @pytest.fixture(scope="module")
-def upper_abdomen(data_dir):
-    """Part of a BTCV volume as its 8-bit file stores it, small enough for two cores."""
-    image = sitk.ReadImage(str(data_dir / "ct_btcv" / "images" / "btcv_01.nii.gz"))
-    return image[40:220, 30:210, 22:66]
+def pipeline():
+    return Pipeline(load_bundle("abdomen-ct"), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def answer(upper_abdomen, tmp_path_factory):
-    """What the pipeline says of an image, on the grid of the first."""
-    pipeline = Pipeline(load_bundle("abdomen-ct"), torch.device("cpu"))
-    folder = tmp_path_factory.mktemp("guises")
-    sitk.WriteImage(upper_abdomen, str(folder / "gray.nii.gz"))
-    native = read_image(folder / "gray.nii.gz")
-    native = Grid(native.array.shape, native.ijk_to_ras)
+def scan(data_dir):
+    """A BTCV volume as its 8-bit file stores it."""
+    return sitk.ReadImage(str(data_dir / "ct_btcv" / "images" / "btcv_01.nii.gz"))
 
-    def of(path):
+
+@pytest.fixture(scope="module")
+def kidney(scan, pipeline, tmp_path_factory):
+    """The right kidney and the liver beside it: no more than shows whether axes and units are understood."""
+    return Answer(pipeline, scan[60:118, 85:150, 14:40], tmp_path_factory.mktemp("kidney"))
+
+
+class Answer:
+    """What the pipeline says of an image and of its guises, on the grid of the first."""
+
+    def __init__(self, pipeline, image, folder):
+        self.pipeline, self.image = pipeline, image
+        sitk.WriteImage(image, str(folder / "gray.nii.gz"))
+        native = read_image(folder / "gray.nii.gz")
+        self.native = Grid(native.array.shape, native.ijk_to_ras)
+        self.expected = self.of(folder / "gray.nii.gz")
+
+    def of(self, path):
         volume = read_image(path)
-        labelmap, _ = segment(pipeline, volume)
-        return resample_labelmap(labelmap, volume.ijk_to_ras, native)
-
-    return of, of(folder / "gray.nii.gz")
+        labelmap, _ = segment(self.pipeline, volume)
+        return resample_labelmap(labelmap, volume.ijk_to_ras, self.native)
 
 
 def hounsfield(image):
@@ -93,14 +102,18 @@ def agreement(found, expected):
     return 2 * same.sum() / ((found > 0).sum() + (expected > 0).sum())
 
 
-@pytest.mark.parametrize("guise", [hounsfield, flipped, oblique])
-def test_same_anatomy_from_any_grid(guise, upper_abdomen, answer, tmp_path):
-    of, expected = answer
-    sitk.WriteImage(guise(upper_abdomen), str(tmp_path / "guise.nrrd"))
-    assert agreement(of(tmp_path / "guise.nrrd"), expected) >= 0.98
+def test_same_anatomy_from_flipped_axes(kidney, tmp_path):
+    sitk.WriteImage(flipped(kidney.image), str(tmp_path / "flipped.nrrd"))
+    assert agreement(kidney.of(tmp_path / "flipped.nrrd"), kidney.expected) >= 0.995
 
 
-def test_same_anatomy_from_dicom(upper_abdomen, answer, tmp_path):
-    of, expected = answer
-    write_dicom(hounsfield(upper_abdomen), tmp_path / "series")
-    assert agreement(of(tmp_path / "series"), expected) >= 0.98
+def test_same_anatomy_from_dicom(kidney, tmp_path):
+    write_dicom(hounsfield(kidney.image), tmp_path / "series")
+    assert agreement(kidney.of(tmp_path / "series"), kidney.expected) >= 0.995
+
+
+def test_same_anatomy_from_an_oblique_scan(scan, pipeline, tmp_path):
+    """Of the upper abdomen: turned, a small part would lose too much of its surroundings."""
+    upper_abdomen = Answer(pipeline, scan[40:220, 30:210, 22:66], tmp_path)
+    sitk.WriteImage(oblique(upper_abdomen.image), str(tmp_path / "oblique.nrrd"))
+    assert agreement(upper_abdomen.of(tmp_path / "oblique.nrrd"), upper_abdomen.expected) >= 0.98
