@@ -88,7 +88,8 @@ def in_slicer(request):
             environment["HIDIFF_SLICER_PYTHON"] = str(folder / "Base" / "Python")
         if module is not None:
             environment["HIDIFF_MODULE"] = str(module)
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=HANGS_S, env=environment)
+        how = {"capture_output": True, "encoding": "utf-8", "timeout": HANGS_S}
+        done = subprocess.run(command, env=environment, **how)
         assert done.stdout, f"slicer-core ended with {done.returncode}: {done.stderr[-2000:]}"
         answer = json.loads(done.stdout)
         if "missing" in answer:

@@ -40,6 +40,7 @@ class Editor:
         self.device = "auto"  # or "cpu", where the user says so
         self.leftover = None  # of a session on the chosen volume that a crash ended
         self.overlay = Overlay()
+        self.before = None  # masks before their edits, of the session
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.say: Callable[[str], None] = lambda text: None
         self.shown: Callable[[], None] = lambda: None  # called when there is something new to show
@@ -67,6 +68,8 @@ class Editor:
         self.jobs.cancel()  # it may be opening it
         session, self.session = self.session, None
         if session is not None:
+            self.before.close()
+            self.before = None
             session.close()
             self._drop_journal(session.session.journal.path)
         self.shown()
@@ -216,6 +219,7 @@ class Editor:
         """
         if self.session is not None:
             return
+        from HiDiffRefineLib.scene.before_node import BeforeNode
         from HiDiffRefineLib.scene.hint_nodes import HintNodes
         from HiDiffRefineLib.scene.scene_session import SceneSession
         from HiDiffRefineLib.scene.volume_nodes import volume_of
@@ -243,7 +247,7 @@ class Editor:
             if not leftover:
                 self._drop_journal(journal)
             raise
-        self.session, self.leftover = session, None
+        self.session, self.leftover, self.before = session, None, BeforeNode(session)
         self._journal = hold(journal)
         self._on_changed()  # hints that were placed, but not refined, when the scene was saved
         self.shown()
@@ -337,7 +341,14 @@ class Editor:
         if why is not None:
             self.say(told(why))
 
+    def compare(self) -> None:
+        """Shows the selected segment as it was before its edits, or as it is again."""
+        if self.before is not None:
+            self.before.compare(not self.before.compared)
+            self.shown()
+
     def _on_saving(self) -> None:
+        self.before.remember()
         save_for_segment_editor(self._nodes[1])
 
     def _on_changed(self) -> None:

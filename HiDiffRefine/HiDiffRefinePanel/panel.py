@@ -38,8 +38,10 @@ class Panel:
             {
                 "Ctrl+Z": guard(self.editor.undo),
                 "Ctrl+Y": guard(self.editor.redo),
-                "Q": guard(lambda: self._toggle(ui.positivePointButton)),
-                "W": guard(lambda: self._toggle(ui.negativePointButton)),
+                "Ctrl+Shift+Z": guard(self.editor.redo),
+                "A": guard(lambda: self._toggle(ui.positivePointButton)),
+                "X": guard(lambda: self._toggle(ui.negativePointButton)),
+                "B": guard(self.editor.compare),
                 "D": guard(self.editor.next_doubtful_place),
             }
         )
@@ -50,6 +52,7 @@ class Panel:
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
         self.setup.say, self.setup.ready, self.setup.changed = self.say, self._on_ready, self.refresh
         self._bundles = {}
+        self._working = False  # whether there was a session when we looked last
         self.say("")
         self.refresh()
 
@@ -129,6 +132,8 @@ class Panel:
         ui.refineExistingButton.enabled = bool(chosen and not running and session is None)
         ui.refineSection.enabled = selected is not None
         ui.segmentSelector.enabled = session is not None
+        self._make_room(session is not None)
+        self._show_before()
         steps = session.session.state if session is not None else None
         ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
@@ -146,6 +151,18 @@ class Panel:
         if selected is None:
             self._lift_pens()
 
+    def _make_room(self, working: bool) -> None:
+        """As a session begins or ends, what was chosen for it folds up or down: a screen is not high."""
+        if working != self._working:
+            self._working = self.ui.inputSection.collapsed = working
+
+    def _show_before(self) -> None:
+        before = self.editor.before
+        if before is not None:
+            before.follow()
+        self.ui.compareButton.enabled = before is not None and before.there
+        self.ui.compareButton.checked = before is not None and before.compared
+
     def _connect(self) -> None:
         ui, guard = self.ui, self.jobs.guard
         ui.modelSelector.connect("currentIndexChanged(int)", lambda index: guard(self._on_model)(index))
@@ -161,6 +178,7 @@ class Panel:
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
+            (ui.compareButton, self.editor.compare),
             (ui.doubtButton, self.editor.doubt),
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),

@@ -7,7 +7,7 @@ import slicer
 
 
 class Shortcuts:
-    """Keys of the main window.
+    """Keys of the application.
 
     Args:
         actions: what each key does.
@@ -24,6 +24,7 @@ class Shortcuts:
         for key, act in self._actions.items():
             shortcut = qt.QShortcut(slicer.util.mainWindow())
             shortcut.setKey(qt.QKeySequence(key))
+            shortcut.setContext(qt.Qt.ApplicationShortcut)  # views may be in windows of their own
             shortcut.connect("activated()", act)
             self._shortcuts.append(shortcut)
 

@@ -21,13 +21,19 @@ class qMRMLWidget(QWidget):
 
 
 class ctkCollapsibleButton(QWidget):
-    """A header, and below it the layout; it does not collapse here."""
+    """A header, and below it the layout, which is cut off where it is collapsed."""
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._text = ""
+        self._text, self._collapsed = "", False
         self.setContentsMargins(0, HEADER, 0, 0)
 
+    def _collapse(self, on):
+        self._collapsed = on
+        self.setMinimumHeight(HEADER if on else 0)
+        self.setMaximumHeight(HEADER if on else 16_777_215)
+
+    collapsed = Property(bool, lambda self: self._collapsed, _collapse)
     text = Property(str, lambda self: self._text, lambda self, text: setattr(self, "_text", text))
 
     def paintEvent(self, event):
@@ -35,7 +41,9 @@ class ctkCollapsibleButton(QWidget):
         painter.fillRect(
             QRect(0, 0, self.rect.width(), HEADER - 4), self.palette.button().color().darker(106)
         )
-        painter.drawText(QRect(8, 0, self.rect.width() - 16, HEADER - 4), Qt.AlignVCenter, f"▾  {self._text}")
+        sign = "▸" if self._collapsed else "▾"
+        header = QRect(8, 0, self.rect.width() - 16, HEADER - 4)
+        painter.drawText(header, Qt.AlignVCenter, f"{sign}  {self._text}")
         painter.end()
 
 

@@ -232,50 +232,6 @@ def check_nothing_observes_after_the_module_is_gone(running, folder):
     assert running.editor.parameters is None and not node.HasObserver("ModifiedEvent")
 
 
-def check_doubtful_places_one_by_one(running, folder):
-    session, ui = with_prior(running), running.ui
-    view = slicer.app.layoutManager().sliceWidget("Red")
-    view.look_at((0, 0, 500))
-    running.press(ui.nextPlaceButton)
-    assert running.editor.parameters.doubt.GetImageData() and ui.doubtButton.checked
-    assert "Doubtful place 1 of 1: about 1.2 ml" in ui.messageLabel.text
-    place = session.session.doubt.places[0].point_ras
-    assert abs(view.node.GetSliceOffset() - place[2]) < 0.01
-    running.press(ui.nextPlaceButton)
-    assert "last doubtful place" in ui.messageLabel.text
-    running.press(ui.nextPlaceButton)
-    assert "Doubtful place 1 of 1" in ui.messageLabel.text
-
-
-def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder):
-    session, ui = with_prior(running), running.ui
-    slicer.app.layoutManager().sliceWidget("Red")
-    theirs = add_volume(slicer.mrmlScene, name="theirs")
-    slicer.util.setSliceViewerLayers(foreground=theirs, foregroundOpacity=0.25)
-    (composite,) = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    legend_of = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
-    for _ in range(2):
-        running.press(ui.doubtButton)
-        doubt = running.editor.parameters.doubt
-        assert composite.GetForegroundVolumeID() == doubt.GetID() and ui.doubtButton.checked
-        assert legend_of(doubt).GetVisibility() and "Doubtful places: 1." in ui.messageLabel.text
-        table = doubt.GetDisplayNode().GetColorNode().GetName()
-        assert table == "Green", "hints are cyan and magenta, the segment is orange"
-        running.press(ui.doubtButton)
-        assert composite.GetForegroundVolumeID() == theirs.GetID() and not ui.doubtButton.checked
-        assert composite.GetForegroundOpacity() == 0.25 and not legend_of(doubt).GetVisibility()
-    running.press(ui.doubtButton)
-    click(running, (8, 25, 14))
-    assert composite.GetForegroundVolumeID() == theirs.GetID(), "it told of another mask"
-    running.press(ui.doubtButton)
-    slicer.util.setSliceViewerLayers(foreground=None, foregroundOpacity=0.5)
-    running.press(ui.doubtButton)
-    assert not composite.GetForegroundVolumeID(), "the user's own choice"
-    running.press(ui.doubtButton)
-    slicer.mrmlScene.RemoveNode(session.volume_node)
-    assert composite.GetForegroundVolumeID() is None and not ui.doubtButton.checked
-
-
 def check_volume_and_scene_may_go_at_any_moment(running, folder):
     session = with_prior(running)
     session.hint_nodes.positive.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, (8, 25, 14))))

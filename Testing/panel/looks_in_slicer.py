@@ -1,0 +1,125 @@
+"""Checks of what helps the eye: the mask before its edits, doubtful places, room; run by `run_in_slicer`."""
+
+import numpy as np
+import slicer
+import slicer.util
+
+from HiDiffRefineLib.geometry.boxes import whole_box
+from HiDiffRefineLib.scene.segmentation_nodes import mask_in, segment_ids
+from Testing.harness.application import proven_module
+from Testing.panel.panel_in_slicer import click, with_prior
+from Testing.scene.made_up import add_volume, in_node
+from Testing.slicer_checks import outcomes
+
+
+def main() -> dict[str, str]:
+    return outcomes(globals(), proven_module)
+
+
+def check_the_mask_before_its_edits_is_a_line_and_by_a_key_seen_again(running, folder):
+    session, ui = with_prior(running), running.ui
+    first, second = session.keys
+    shown = session.node.GetDisplayNode()
+    mask = in_node(session)
+    assert not ui.compareButton.enabled and not before_nodes()
+    for kji in ((8, 25, 14), (8, 30, 14)):
+        click(running, kji)
+    (before,) = before_nodes()
+    line = before.GetDisplayNode()
+    assert not line.GetVisibility2DFill() and before.GetHideFromEditors() and not before.GetSaveWithScene()
+    (own,) = segment_ids(before)
+    np.testing.assert_array_equal(segment_mask_of(before, own, session), mask)
+    assert mask.any() and (in_node(session) != mask).any()
+    running.press(ui.compareButton)
+    assert line.GetVisibility2DFill() and not shown.GetSegmentVisibility(first) and ui.compareButton.checked
+    running.press(ui.compareButton)
+    assert not line.GetVisibility2DFill() and shown.GetSegmentVisibility(first)
+    running.press(ui.compareButton)
+    choose(running, second)
+    assert shown.GetSegmentVisibility(first) and not line.GetSegmentVisibility(own)
+    assert not ui.compareButton.enabled
+    choose(running, first)
+    assert line.GetSegmentVisibility(own) and ui.compareButton.enabled and not ui.compareButton.checked
+    shown.SetSegmentVisibility(first, False)  # by the user
+    running.press(ui.compareButton)
+    assert not ui.compareButton.checked and not shown.GetSegmentVisibility(first)
+    shown.SetSegmentVisibility(first, True)
+    running.press(ui.compareButton)
+    slicer.mrmlScene.RemoveNode(session.volume_node)
+    assert not before_nodes() and shown.GetSegmentVisibility(first) and not ui.compareButton.enabled
+
+
+def before_nodes():
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return [node for node in nodes if node.GetName() == "HiDiffRefine before"]
+
+
+def segment_mask_of(node, segment_id, session):
+    return mask_in(node, segment_id, session.volume, whole_box(session.volume.array.shape))
+
+
+def choose(running, segment_id):
+    selector = running.ui.segmentSelector
+    selector.currentIndex = selector.findData(segment_id)
+    selector.activated.emit(selector.currentIndex)
+    running.wait()
+
+
+def check_what_is_chosen_once_makes_room_for_the_work(running, folder):
+    ui = running.ui
+    assert ui.cardSection.collapsed and ui.exportSection.collapsed and not ui.inputSection.collapsed
+    with_prior(running)
+    assert ui.inputSection.collapsed and not ui.refineSection.collapsed
+    ui.inputSection.collapsed = False  # by the user, who is not contradicted
+    click(running, (8, 25, 14))
+    assert not ui.inputSection.collapsed
+    ui.inputSection.collapsed = True
+    slicer.mrmlScene.Clear(False)
+    assert not ui.inputSection.collapsed
+    running.panel.say("told")
+    running.picture()
+    assert 0 <= ui.messageLabel.geometry.top() < ui.inputSection.geometry.top()
+
+
+def check_doubtful_places_one_by_one(running, folder):
+    session, ui = with_prior(running), running.ui
+    view = slicer.app.layoutManager().sliceWidget("Red")
+    view.look_at((0, 0, 500))
+    running.press(ui.nextPlaceButton)
+    assert running.editor.parameters.doubt.GetImageData() and ui.doubtButton.checked
+    assert "Doubtful place 1 of 1: about 1.2 ml" in ui.messageLabel.text
+    place = session.session.doubt.places[0].point_ras
+    assert abs(view.node.GetSliceOffset() - place[2]) < 0.01
+    running.press(ui.nextPlaceButton)
+    assert "last doubtful place" in ui.messageLabel.text
+    running.press(ui.nextPlaceButton)
+    assert "Doubtful place 1 of 1" in ui.messageLabel.text
+
+
+def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder):
+    session, ui = with_prior(running), running.ui
+    slicer.app.layoutManager().sliceWidget("Red")
+    theirs = add_volume(slicer.mrmlScene, name="theirs")
+    slicer.util.setSliceViewerLayers(foreground=theirs, foregroundOpacity=0.25)
+    (composite,) = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    legend_of = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
+    for _ in range(2):
+        running.press(ui.doubtButton)
+        doubt = running.editor.parameters.doubt
+        assert composite.GetForegroundVolumeID() == doubt.GetID() and ui.doubtButton.checked
+        assert legend_of(doubt).GetVisibility() and "Doubtful places: 1." in ui.messageLabel.text
+        table = doubt.GetDisplayNode().GetColorNode().GetName()
+        assert table == "Green", "hints are cyan and magenta, the segment is orange"
+        running.press(ui.doubtButton)
+        assert composite.GetForegroundVolumeID() == theirs.GetID() and not ui.doubtButton.checked
+        assert composite.GetForegroundOpacity() == 0.25 and not legend_of(doubt).GetVisibility()
+    running.press(ui.doubtButton)
+    click(running, (8, 25, 14))
+    assert composite.GetForegroundVolumeID() == theirs.GetID(), "it told of another mask"
+    running.press(ui.doubtButton)
+    slicer.util.setSliceViewerLayers(foreground=None, foregroundOpacity=0.5)
+    running.press(ui.doubtButton)
+    assert not composite.GetForegroundVolumeID(), "the user's own choice"
+    running.press(ui.doubtButton)
+    slicer.mrmlScene.RemoveNode(session.volume_node)
+    assert composite.GetForegroundVolumeID() is None and not ui.doubtButton.checked
