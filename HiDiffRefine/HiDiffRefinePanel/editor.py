@@ -158,16 +158,17 @@ class Editor:
         if self.session.session.doubt is None:
             self.jobs.start(self.session.session.doubting(), lambda: self._with_doubt(then))
             return
-        self._show_doubt()
-        then()
+        segment = self.session.node.GetSegmentation().GetSegment(self.session.selected)
+        if segment is not None:  # else deleted a moment ago, and nobody looked yet
+            self._show_doubt(segment.GetColor())
+            then()
         self.shown()
 
-    def _show_doubt(self) -> None:
+    def _show_doubt(self, segment_rgb) -> None:
         from HiDiffRefineLib.scene.doubt_node import show_doubt
 
-        segment = self.session.node.GetSegmentation().GetSegment(self.session.selected)
         doubt, node = self.session.session.doubt, self.parameters.doubt
-        self.parameters.doubt = show_doubt(doubt, self.parameters.volume, segment.GetColor(), node)
+        self.parameters.doubt = show_doubt(doubt, self.parameters.volume, segment_rgb, node)
         self.overlay.show(self.parameters.doubt, DOUBT_OPACITY)
 
     def hide_old_doubt(self) -> None:

@@ -67,14 +67,21 @@ class BeforeNode:
     def compare(self, on: bool) -> None:
         """Shows the mask before in the place of the one that is, or the line again."""
         display = self._session.node.GetDisplayNode()
-        if on and self.there and not self.compared and display.GetSegmentVisibility(self._session.selected):
+        if on and self.there and not self.compared and self._visible(self._session.selected):
             self._hidden = self._session.selected
             display.SetSegmentVisibility(self._hidden, False)
         elif not on and self.compared:
             segment_id, self._hidden = self._hidden, None
-            display.SetSegmentVisibility(segment_id, True)
+            if self._session.node.GetSegmentation().GetSegment(segment_id) is not None:
+                display.SetSegmentVisibility(segment_id, True)
         if self._node is not None:
             self._node.GetDisplayNode().SetVisibility2DFill(self.compared)
+
+    def _visible(self, segment_id: str) -> bool:
+        """Whether a segment is there, and seen."""
+        node = self._session.node
+        there = node.GetSegmentation().GetSegment(segment_id) is not None
+        return there and node.GetDisplayNode().GetSegmentVisibility(segment_id)
 
     def close(self) -> None:
         """Takes the node out of the scene."""

@@ -43,7 +43,7 @@ def weights_file(folder: Path) -> Path:
 
 def set_entry(folder: Path, **changes) -> None:
     path = folder / METADATA_FILE
-    metadata = json.loads(path.read_text())
+    metadata = json.loads(path.read_text(encoding="utf-8"))
     metadata["hidiffrefine"]["weights"]["refiner"].update(changes)
     path.write_text(json.dumps(metadata))
 

@@ -58,7 +58,7 @@ def test_calibration_then_evaluation_then_the_card(models, cases, tmp_path, caps
     assert set(result["ood_auroc_by_kind"]) == {"noise", "streaks", "inverted", "data"}
     settings = load_bundle("hippocampus-mr").settings["dssm"]
     assert settings["typical"] == typical and settings["validation"]["rows"] == result["rows"]
-    card = (target / "docs/README.md").read_text()
+    card = (target / "docs/README.md").read_text(encoding="utf-8")
     assert "DSSM, head alone" in card and "--mode dssm --ablations" in card
     assert "AUROC" in capsys.readouterr().out
 

@@ -96,6 +96,19 @@ def check_doubtful_places_one_by_one(running, folder):
     assert "Doubtful place 1 of 1" in ui.messageLabel.text
 
 
+def check_a_segment_that_goes_takes_its_doubt_and_its_line_along(running, folder):
+    session, ui = with_prior(running), running.ui
+    first = session.selected
+    click(running, (8, 25, 14))
+    running.press(ui.compareButton)
+    ui.doubtButton.click()
+    session.node.GetSegmentation().RemoveSegment(first)
+    running.wait()
+    assert session.selected != first and not ui.doubtButton.checked and not ui.compareButton.checked
+    running.press(ui.undoButton)
+    assert session.node.GetDisplayNode().GetSegmentVisibility(first)
+
+
 def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder):
     session, ui = with_prior(running), running.ui
     slicer.app.layoutManager().sliceWidget("Red")

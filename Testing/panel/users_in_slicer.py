@@ -24,6 +24,7 @@ from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
+BUTTONS = ["undo", "redo", "reject", "accept", "compare", "doubt", "nextPlace", "cancel"]
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 ACTIONS = 100  # of one user
 USERS = max(1, int(os.environ.get("HIDIFF_ACTIONS", 800)) // ACTIONS)
@@ -122,7 +123,7 @@ class User(RuleBasedStateMachine):
         else:
             paint(self.session.hint_nodes.strokes, f"{on} {name}", mask, self.session)
 
-    @rule(name=st.sampled_from(["undo", "redo", "reject", "accept", "doubt", "nextPlace", "cancel"]))
+    @rule(name=st.sampled_from(BUTTONS))
     def press(self, name):
         button = getattr(self.running.ui, f"{name}Button")
         if button.isEnabled():
