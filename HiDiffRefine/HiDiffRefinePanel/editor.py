@@ -17,6 +17,8 @@ from HiDiffRefinePanel.overlay import Overlay
 # Holds a hippocampus of an adult, and little else.
 REGION_RADIUS_MM = 30.0
 DOUBT_OPACITY = 0.6
+# After the last change; a surface takes Slicer up to half a second, and hints come in quick succession.
+SURFACES_AFTER_S = 1.0
 
 
 def python_path() -> str:
@@ -52,8 +54,8 @@ class Editor:
 
     @property
     def waiting(self) -> bool:
-        """Whether nodes changed and nobody looked yet."""
-        return self._changed and self.session is not None
+        """Whether nodes changed and nobody looked yet, or surfaces have to follow."""
+        return self.session is not None and (self._changed or self.session.writer.stale_s is not None)
 
     def look(self) -> None:
         """The parameter node may name other nodes: then the session of the last ones ends."""
@@ -197,11 +199,20 @@ class Editor:
         """Takes up what was done to the nodes since, when there is nothing else to do."""
         if self.parameters is None:
             return  # a scene is being loaded
-        if self.waiting:
+        if self.session is None:
+            self._look_for_leftover()
+        elif self._changed:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
-        elif self.session is None:
-            self._look_for_leftover()
+        elif self.waiting and self.session.writer.stale_s < SURFACES_AFTER_S:
+            self.jobs.wake()
+        else:
+            self.settle()
+
+    def settle(self) -> None:
+        """What may follow later follows now."""
+        if self.session is not None:
+            self.session.update_surfaces()
 
     def _look_for_leftover(self) -> None:
         """Whether a crash has ended a session on the chosen volume, whenever there is another one."""

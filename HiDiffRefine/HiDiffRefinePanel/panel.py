@@ -76,6 +76,7 @@ class Panel:
         self.wheel.exit()
         self._lift_pens()
         self.jobs.stop()
+        self.editor.settle()
         self._release_parameters()
 
     def forget(self) -> None:

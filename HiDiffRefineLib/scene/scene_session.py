@@ -229,6 +229,11 @@ class SceneSession:
         if self._hints() != before:
             self.show_hints()
 
+    def update_surfaces(self) -> None:
+        """Has the segments' surfaces follow what was written; see `SegmentWriter`."""
+        with self.own_writes():
+            self.writer.update_surfaces()
+
     def show_hints(self) -> None:
         """Makes the hint nodes show the session's hints; strokes that were not taken go."""
         with self.own_writes():

@@ -3,13 +3,22 @@
 The logic keeps what Slicer promises to users of the editor: labelmaps that segments share. Each write says
 which voxels come and which go, and touches no other. To write whole regions, or into the shared labelmap, is
 how voxels of neighbouring segments get lost. What may be changed at all is settled before (see `masking`).
+
+Where segments are shown in 3-D, the logic makes a written segment's surface anew at each write: half a second
+for a large organ, at every preview. Here surfaces stay as they are until `update_surfaces`.
 """
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import slicer
 
 from HiDiffRefineLib.geometry.boxes import Box, bounding_box
 from HiDiffRefineLib.scene.labelmaps import extent_of, oriented_image
+
+SURFACE = "Closed surface"
 
 
 class SegmentWriter:
@@ -24,6 +33,8 @@ class SegmentWriter:
         self.logic = slicer.vtkSlicerSegmentEditorLogic()
         self.logic.SetMRMLScene(scene)
         self.logic.SetSegmentEditorNode(self._settings)
+        self._stale: set[str] = set()  # segments whose surfaces are older than their voxels
+        self._written_at = 0.0
 
     def write(
         self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray
@@ -35,6 +46,30 @@ class SegmentWriter:
         """
         if self.node.GetSegmentation().GetSegment(segment_id) is None:
             return
+        with self._surface_kept(segment_id):
+            self._write(segment_id, box, before, after, ijk_to_ras)
+
+    @property
+    def stale_s(self) -> float | None:
+        """How long surfaces are older than their voxels, since the last write; None if none is."""
+        return time.monotonic() - self._written_at if self._stale else None
+
+    def update_surfaces(self) -> None:
+        """Makes the surfaces anew that are older than their voxels, and no others."""
+        segmentation = self.node.GetSegmentation()
+        segments = [segmentation.GetSegment(segment_id) for segment_id in self._stale]
+        self._stale.clear()
+        shown = [
+            segment for segment in segments if segment is not None and segment.GetRepresentation(SURFACE)
+        ]
+        for segment in shown:
+            segment.RemoveRepresentation(SURFACE)
+        if shown:
+            segmentation.CreateRepresentation(SURFACE, False)  # where there is none
+
+    def _write(
+        self, segment_id: str, box: Box, before: np.ndarray, after: np.ndarray, ijk_to_ras: np.ndarray
+    ) -> None:
         for flips, mode in (
             (before & ~after, self.logic.ModificationModeRemove),
             (after & ~before, self.logic.ModificationModeAdd),
@@ -49,8 +84,27 @@ class SegmentWriter:
             extent = extent_of(inside)
             self.logic.ModifySegmentByLabelmap(self.node, segment_id, image, mode, extent, False, False)
 
+    @contextmanager
+    def _surface_kept(self, segment_id: str) -> Iterator[None]:
+        """Takes a segment's surface from the logic's eyes meanwhile."""
+        segment = self.node.GetSegmentation().GetSegment(segment_id)
+        surface = segment.GetRepresentation(SURFACE)
+        if surface is None:
+            yield
+            return
+        segment.RemoveRepresentation(SURFACE)
+        try:
+            yield
+        finally:
+            segment.AddRepresentation(SURFACE, surface)
+            self._stale.add(segment_id)
+            self._written_at = time.monotonic()
+
     def close(self) -> None:
-        """Takes the settings out of the scene."""
+        """Takes the settings out of the scene; surfaces are up to date then."""
+        scene = self.node.GetScene()
+        if scene is not None and not scene.IsClosing():
+            self.update_surfaces()
         if self._settings.GetScene() is not None:
             self._settings.GetScene().RemoveNode(self._settings)
 

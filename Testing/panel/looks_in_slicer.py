@@ -7,7 +7,7 @@ import slicer.util
 from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.scene.segmentation_nodes import mask_in, segment_ids
 from Testing.harness.application import proven_module
-from Testing.panel.panel_in_slicer import click, with_prior
+from Testing.panel.panel_in_slicer import click, place_point, with_prior
 from Testing.scene.made_up import add_volume, in_node
 from Testing.slicer_checks import outcomes
 
@@ -63,6 +63,34 @@ def choose(running, segment_id):
     selector.currentIndex = selector.findData(segment_id)
     selector.activated.emit(selector.currentIndex)
     running.wait()
+
+
+def check_surfaces_follow_once_an_edit_is_settled(running, folder):
+    session = with_prior(running)
+    session.node.CreateClosedSurfaceRepresentation()
+    first, second = (session.node.GetSegmentation().GetSegment(key) for key in session.keys)
+
+    def surfaces():
+        found = [segment.GetRepresentation("Closed surface") for segment in (first, second)]
+        return [(surface, surface.GetMTime()) for surface in found]
+
+    before = surfaces()
+    place_point(running, (8, 25, 14))
+    running.wait(lambda: in_node(session)[8, 25, 14] and not running.jobs.running)
+    assert surfaces() == before and running.editor.waiting
+    running.wait()
+    after = surfaces()
+    assert after[0][1] > before[0][1] and after[1] == before[1]
+    assert after[0][0].GetNumberOfPoints() != before[0][0].GetNumberOfPoints()
+    running.ui.undoButton.click()
+    assert surfaces()[0][1] == after[0][1]
+    running.leave()
+    assert surfaces()[0][1] > after[0][1], "nobody looks after it any more"
+    running.enter()
+    running.wait()
+    first.RemoveRepresentation("Closed surface")  # by Show 3D, while an edit goes on
+    click(running, (8, 25, 14))
+    assert first.GetRepresentation("Closed surface") is None
 
 
 def check_what_is_chosen_once_makes_room_for_the_work(running, folder):

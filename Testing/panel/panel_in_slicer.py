@@ -44,10 +44,14 @@ def with_prior(running):
 
 
 def click(running, kji, positive=True):
+    place_point(running, kji, positive)
+    running.wait()
+
+
+def place_point(running, kji, positive=True):
     session = running.editor.session
     node = session.hint_nodes.positive if positive else session.hint_nodes.negative
     node.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, kji)))
-    running.wait()
 
 
 def check_nothing_can_be_pressed_before_there_is_a_volume(running, folder):
@@ -372,7 +376,15 @@ def session_on_a_ct(running):
     session.editor_node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedOutsideVisibleSegments)
     click(running, (45, 361, 210))
     yield "click with masking"
-    assert len(session.session.hints) == 4 and agree(session)
+    session.node.CreateClosedSurfaceRepresentation()
+    running.wait()
+    running.longest_s = 0.0
+    place_point(running, (45, 363, 190))
+    running.wait(lambda: len(session.session.hints) == 5 and not running.jobs.running)
+    yield "click with Show 3D"
+    session.node.RemoveClosedSurfaceRepresentation()
+    running.wait()
+    assert len(session.session.hints) == 5 and agree(session)
     node = session.node
     ui.segmentationSelector.setCurrentNode(None)
     running.longest_s = 0.0

@@ -5,6 +5,7 @@ HIDIFF_ACTIONS says how many actions: 800 unless it is set.
 
 import gc
 import os
+import sys
 import tempfile
 import weakref
 from pathlib import Path
@@ -71,9 +72,14 @@ class User(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         slicer.mrmlScene.Clear(False)
-        self.running.editor.worker = MortalWorker()
+        self.begin()
         add_volume(slicer.mrmlScene)
         self.running.wait()
+
+    def begin(self):
+        """With another worker, and in a hurry."""
+        self.running.editor.worker = MortalWorker()
+        sys.modules["HiDiffRefinePanel.editor"].SURFACES_AFTER_S = 0.02
 
     @property
     def session(self):
@@ -160,6 +166,11 @@ class User(RuleBasedStateMachine):
         if segmentation.GetNumberOfSegments():
             segmentation.RemoveSegment(segmentation.GetNthSegmentID(n % segmentation.GetNumberOfSegments()))
 
+    @rule(on=st.booleans())
+    def show_3d(self, on):
+        node = self.session.node
+        (node.CreateClosedSurfaceRepresentation if on else node.RemoveClosedSurfaceRepresentation)()
+
     @rule(lock=st.booleans())
     def lock_hand_edits(self, lock):
         self.running.ui.lockCheckBox.checked = lock
@@ -191,7 +202,7 @@ class User(RuleBasedStateMachine):
     @rule()
     def read_the_module_again(self):
         self.running.widget.onReload()
-        self.running.editor.worker = MortalWorker()
+        self.begin()
         self.running.wait()
 
     @rule()
