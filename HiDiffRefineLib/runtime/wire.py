@@ -19,6 +19,7 @@ from HiDiffRefineLib.inference.messages import (
     DoubtRequest,
     EditRequest,
     LabelMask,
+    Place,
     Preview,
     Request,
     SegmentationRequest,
@@ -162,7 +163,7 @@ _MESSAGES = {
             Notice,
         ),
         *(EditRequest, DoubtRequest, SegmentationRequest, WarmUpRequest, View, RegionOfInterest),
-        *(Click, Scribble, Painted, Grid, Preview, Extents, Doubt, LabelMask),
+        *(Click, Scribble, Painted, Grid, Preview, Extents, Doubt, Place, LabelMask),
     )
 }
 # Kinds of numbers that arrays hold: bool, signed, unsigned, floating.

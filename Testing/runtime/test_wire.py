@@ -3,6 +3,7 @@
 import json
 import pickle
 from contextlib import suppress
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.inference import messages
 from HiDiffRefineLib.inference.messages import EditRequest, Preview, View
 from HiDiffRefineLib.inference.roi import RegionOfInterest
+from HiDiffRefineLib.runtime import wire
 from HiDiffRefineLib.runtime.wire import Answered, Failed, MessageError, Pong, dumps, loads
 
 
@@ -56,6 +59,13 @@ def test_numbers_come_back_to_the_bit(number):
 def test_an_error_comes_back():
     failed = Failed(3, "VolumeError", "It is too small.", "Choose another.")
     assert loads(dumps(failed)) == failed
+
+
+def test_every_request_and_answer_has_its_place():
+    kinds = [kind for kind in vars(messages).values() if isinstance(kind, type) and is_dataclass(kind)]
+    assert len(kinds) > 8
+    for kind in kinds:
+        assert wire._MESSAGES[kind.__name__] is kind
 
 
 @pytest.mark.parametrize("foreign", [print, Pong, {1: 2}, Path("a"), np.dtype(int), np.array([None]), 1j])
