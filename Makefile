@@ -18,7 +18,8 @@ test: export OMP_NUM_THREADS ?= 1
 test: .venv/stamp
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 cmake-list: .venv/stamp
 	$(BIN)/python Testing/tools/list_files.py

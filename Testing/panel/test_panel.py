@@ -14,7 +14,13 @@ SCRIPTS = sorted(Path(__file__).parent.glob("*_in_slicer.py"))
 ONCE = (SLICER_SOURCES.is_dir(),)
 LAYERS = {f"{name}_in_slicer.py": ONCE for name in ("users", "views", "export", "setup", "looks")}
 CHECKS = [
-    pytest.param(script, real_layer, name, id=f"{name}-{'real' if real_layer else 'stand-ins'}")
+    pytest.param(
+        script,
+        real_layer,
+        name,
+        id=f"{name}-{'real' if real_layer else 'stand-ins'}",
+        marks=[pytest.mark.alone] if script.name == "waits_in_slicer.py" else [],
+    )
     for script in SCRIPTS
     for real_layer in LAYERS.get(script.name, (False, True))
     for name in names_of(script)
