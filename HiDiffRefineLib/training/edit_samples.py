@@ -14,7 +14,7 @@ from HiDiffRefineLib.inference.regions import CONTEXT_KJI, WIDEST, ZOOM, zoom_va
 from HiDiffRefineLib.training import appearance
 from HiDiffRefineLib.training.device_volumes import DeviceVolume, sampled, unit_coordinates, unit_matrix
 from HiDiffRefineLib.training.patches import random_linear
-from HiDiffRefineLib.training.targets import corrupted, draw_lesions, grown, noise_scene
+from HiDiffRefineLib.training.targets import corrupted, draw_lesions, grown, noise_scene, partly_right
 
 # Kinds of targets: a label, labels of which a piece is to be added or taken away, tissue that hangs together,
 # lesions drawn into the image, bright spots in noise.
@@ -31,10 +31,13 @@ FEWEST_SHOWN = 30
 EMPTY_SHARE, RIGHT_SHARE, OUT_OF_FOLD_SHARE = 0.3, 0.06, 0.75
 # Share of out-of-fold priors that are corrupted further, and of samples that know of no other segment.
 FURTHER_SHARE, ALONE_SHARE = 0.15, 0.35
+# Share of out-of-fold priors that are right in places, as a better segmentor's: a refiner that only met large
+# errors takes away too much of a mask with small ones.
+REPAIRED_SHARE = 0.5
 # Share of batches in which some images have thick slices, and how many are then one.
 THICK_SHARE, THICK = 0.3, (2, 3, 4)
 # A label is drawn with a weight of this and its prior's error.
-SURE_WEIGHT = 0.2
+SURE_WEIGHT = 0.4
 # Smooth displacements: share of samples, standard deviation and most in voxels, voxels between knots.
 WARPED_SHARE, WARP, WARP_MOST, WARP_KNOTS = 0.5, 2.0, 8.0, (12, 24, 24)
 
@@ -186,6 +189,9 @@ class EditSamples:
         wrong = np.flatnonzero(~empty & ~right & (~ready | (rng.random(len(kinds)) < FURTHER_SHARE)))
         if len(wrong):
             prior[wrong] = corrupted(prior[wrong], rng)
+        repaired = np.flatnonzero(ready & (kinds == "label") & (rng.random(len(kinds)) < REPAIRED_SHARE))
+        if len(repaired):
+            prior[repaired] = partly_right(prior[repaired], truth[repaired])
         if right.any():
             prior[np.flatnonzero(right)] = truth[np.flatnonzero(right)]
         if empty.any():

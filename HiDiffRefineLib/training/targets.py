@@ -178,3 +178,9 @@ def corrupted(prior: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         prior = torch.roll(prior, shift, (2, 3, 4))
     hard = torch.rand(batch, 1, 1, 1, 1, device=device) < 0.5
     return torch.where(hard, (prior > 0.5).float(), prior).clamp(0, 1)
+
+
+def partly_right(prior: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """A prior that is right in some places, which are smooth and of any share of the patch."""
+    there = smooth_noise(prior, (6, 12, 12)) > uniform(prior, -1.0, 0.5)
+    return torch.where(there, torch.lerp(truth, prior, 0.2), prior)

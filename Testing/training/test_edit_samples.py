@@ -8,7 +8,7 @@ from HiDiffRefineLib.training import edit_samples
 from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.device_volumes import device_volume, sampled, unit_coordinates, unit_matrix
 from HiDiffRefineLib.training.edit_samples import EditSamples
-from HiDiffRefineLib.training.targets import draw_lesions, flood, grown
+from HiDiffRefineLib.training.targets import draw_lesions, flood, grown, partly_right
 
 CPU, PATCH = torch.device("cpu"), (16, 32, 32)
 
@@ -63,6 +63,18 @@ def test_without_a_prior_the_mask_is_wrong(volumes, monkeypatch):
     found = draw(volumes[1:], monkeypatch, EMPTY_SHARE=0.0, RIGHT_SHARE=0.0)
     wrong = [not torch.equal(p > 0.5, t > 0.5) for p, t in zip(found.prior, found.truth, strict=True)]
     assert np.mean(wrong) > 0.7
+
+
+def test_a_partly_right_prior_is_better_and_still_wrong_in_places():
+    torch.manual_seed(0)
+    truth = torch.zeros(16, 1, 24, 48, 48)
+    truth[:, :, 6:18, 12:36, 12:36] = 1
+    prior = torch.roll(0.6 * truth + 0.2, 6, 4)  # 0.8 inside, displaced
+    wrong = ((prior > 0.5) != (truth > 0.5)).float().mean((1, 2, 3, 4))
+    better = partly_right(prior, truth)
+    left = ((better > 0.5) != (truth > 0.5)).float().mean((1, 2, 3, 4))
+    assert better.min() >= 0 and better.max() <= 1
+    assert (left <= wrong).all() and 0.2 * wrong.mean() < left.mean() < 0.8 * wrong.mean()
 
 
 def test_lesions_are_small_and_can_be_seen():
