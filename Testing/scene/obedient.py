@@ -66,11 +66,15 @@ class ObedientEngine:
         if isinstance(request, SegmentationRequest):
             progress(0.5, "looking")
             low, high = THRESHOLDS
-            values = self.volume.array
-            higher = values >= high
-            yield None  # a worker would do this beside the user interface
+            # A worker would do this beside the user interface: here it is done in small turns.
+            higher = self.volume.array >= high
+            yield None
+            lower = self.volume.array >= low
+            yield None
+            lower &= ~higher
+            yield None
             masks = []
-            for label, mask in ((1, (values >= low) & ~higher), (2, higher)):
+            for label, mask in ((1, lower), (2, higher)):
                 masks.append(_labelled(label, mask))
                 yield None
             yield masks
