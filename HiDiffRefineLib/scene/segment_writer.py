@@ -11,14 +11,18 @@ for a large organ, at every preview. Here surfaces stay as they are until `updat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import slicer
 
 from HiDiffRefineLib.geometry.boxes import Box, bounding_box
-from HiDiffRefineLib.scene.labelmaps import extent_of, oriented_image
+from HiDiffRefineLib.scene.labelmaps import extent_of, has_voxels, oriented_image
+from HiDiffRefineLib.scene.segmentation_nodes import BINARY_LABELMAP, segment_ids
 
 SURFACE = "Closed surface"
+# Of labelmaps as Slicer makes them.
+MOST_VALUE = 255
 
 
 class SegmentWriter:
@@ -80,9 +84,20 @@ class SegmentWriter:
             inside = tuple(
                 slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True)
             )
+            self._fit_value(segment_id)
             image = oriented_image(flips[tight], inside, ijk_to_ras)
             extent = extent_of(inside)
             self.logic.ModifySegmentByLabelmap(self.node, segment_id, image, mode, extent, False, False)
+
+    def _fit_value(self, segment_id: str) -> None:
+        """Gives an empty segment a label value of 8 bits: Slicer loses the first voxels of larger ones."""
+        segmentation = self.node.GetSegmentation()
+        segment = segmentation.GetSegment(segment_id)
+        if segment.GetLabelValue() > MOST_VALUE and not has_voxels(
+            segment.GetRepresentation(BINARY_LABELMAP)
+        ):
+            taken = {segmentation.GetSegment(one).GetLabelValue() for one in segment_ids(self.node)}
+            segment.SetLabelValue(next(value for value in count(1) if value not in taken))
 
     @contextmanager
     def _surface_kept(self, segment_id: str) -> Iterator[None]:

@@ -63,6 +63,20 @@ def check_segments_without_voxels_of_their_own_are_refused(scene, folder):
     refuses("2 values", lambda: open_session(scene, session.volume_node, session.node, session.hint_nodes))
 
 
+def check_no_voxel_is_lost_whatever_an_empty_segments_label_value(scene, folder):
+    volume = add_volume(scene)
+    for value in (255, 256, 300, 70000, 2**31 - 1):
+        node = new_segmentation(volume, "odd")
+        segment_id = node.GetSegmentation().AddEmptySegment("", "odd")
+        node.GetSegmentation().GetSegment(segment_id).SetLabelValue(value)
+        session = open_session(scene, volume, node)
+        click(session, (8, 26, 15))
+        session.take_hints()
+        finish(session.refining())
+        assert in_node(session)[8, 26, 15] and agree(session), value
+        session.close()
+
+
 def check_voxels_of_no_segment_come_into_none(scene, folder):
     """A file may hold values that its header names nowhere."""
     session = segmented(scene)
