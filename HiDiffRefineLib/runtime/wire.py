@@ -213,9 +213,8 @@ def _plain(thing: object, numbers: list[bytes]) -> object:
     if isinstance(thing, (np.ndarray, np.generic)) and thing.dtype.kind in _NUMBERS:
         array = np.ascontiguousarray(thing)
         packed = np.packbits(array) if array.dtype == bool else array
-        return {"array": array.dtype.str, "shape": list(np.shape(thing))} | {
-            "bytes": _added(packed.tobytes(), numbers)
-        }
+        place = _added(packed.tobytes(), numbers)
+        return {"array": array.dtype.str, "shape": list(np.shape(thing)), "bytes": place}
     kind = type(thing).__name__
     if _MESSAGES.get(kind) is not type(thing):
         raise TypeError(f"{kind} has no place in a message")

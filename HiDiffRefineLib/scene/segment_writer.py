@@ -11,14 +11,13 @@ for a large organ, at every preview. Here surfaces stay as they are until `updat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 
 import numpy as np
 import slicer
 
 from HiDiffRefineLib.geometry.boxes import Box, bounding_box
 from HiDiffRefineLib.scene.labelmaps import extent_of, has_voxels, oriented_image
-from HiDiffRefineLib.scene.segmentation_nodes import BINARY_LABELMAP, segment_ids
+from HiDiffRefineLib.scene.segmentation_nodes import BINARY_LABELMAP, free_value
 
 SURFACE = "Closed surface"
 # Of labelmaps as Slicer makes them.
@@ -91,13 +90,10 @@ class SegmentWriter:
 
     def _fit_value(self, segment_id: str) -> None:
         """Gives an empty segment a label value of 8 bits: Slicer loses the first voxels of larger ones."""
-        segmentation = self.node.GetSegmentation()
-        segment = segmentation.GetSegment(segment_id)
-        if segment.GetLabelValue() > MOST_VALUE and not has_voxels(
-            segment.GetRepresentation(BINARY_LABELMAP)
-        ):
-            taken = {segmentation.GetSegment(one).GetLabelValue() for one in segment_ids(self.node)}
-            segment.SetLabelValue(next(value for value in count(1) if value not in taken))
+        segment = self.node.GetSegmentation().GetSegment(segment_id)
+        empty = not has_voxels(segment.GetRepresentation(BINARY_LABELMAP))
+        if empty and segment.GetLabelValue() > MOST_VALUE:
+            segment.SetLabelValue(free_value(self.node))
 
     @contextmanager
     def _surface_kept(self, segment_id: str) -> Iterator[None]:

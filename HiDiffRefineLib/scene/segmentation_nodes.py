@@ -1,6 +1,6 @@
 """Segmentation nodes: made for a volume, and what their segments say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -56,12 +56,17 @@ def add_segment(node, name: str, label: Label | None, segment_id: str = "") -> s
         segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(label))
     # Slicer takes a value that no segment has, but voxels may: of values that their file names nowhere.
     if count_voxels(node, segment_id):
-        taken = {segmentation.GetSegment(one).GetLabelValue() for one in segment_ids(node)}
         segment = segmentation.GetSegment(segment_id)
         voxels = segment.GetRepresentation(BINARY_LABELMAP).GetPointData().GetScalars()
-        taken.update(np.unique(vtk_to_numpy(voxels)).tolist())
-        segment.SetLabelValue(next(value for value in count(1) if value not in taken))
+        segment.SetLabelValue(free_value(node, np.unique(vtk_to_numpy(voxels)).tolist()))
     return segment_id
+
+
+def free_value(node, others: Iterable[int] = ()) -> int:
+    """The least label value that no segment has, and that is none of `others`."""
+    segmentation = node.GetSegmentation()
+    taken = {segmentation.GetSegment(one).GetLabelValue() for one in segment_ids(node)}.union(others)
+    return next(value for value in count(1) if value not in taken)
 
 
 def mark(node, segment_id: str, completed: bool, made: Mapping[str, str] | None = None) -> None:

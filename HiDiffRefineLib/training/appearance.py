@@ -74,7 +74,7 @@ def recoloured(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 def augmented(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Other contrasts, then bias field, lost resolution, brightness, contrast, gamma and noise."""
-    # As many of every batch as may be: cuDNN looks for its fastest convolution for every number of images.
+    # Of one or two numbers only: cuDNN looks for its fastest convolution anew for each number of images.
     chosen = rng.permutation(len(image))[: int(RECOLOURED * len(image) + rng.random())]
     if len(chosen):
         image = image.clone()

@@ -27,15 +27,14 @@ def with_kinds(path: Path) -> Iterator[Path]:
         yield path
         return
     header, start = nrrd_header(path)
-    mended = _with_kinds(header)
-    elsewhere = _ELSEWHERE.search(header)
-    if elsewhere:
-        place = path.parent / elsewhere[1].decode("utf-8", "replace")
-        # A header may name its voxels by any path.
-        mended = mended.replace(elsewhere[0], f"data file: {place.absolute()}".encode())
-    if _with_kinds(header) == header or (elsewhere and not place.is_file()):  # in many files, or in none
+    mended, elsewhere = _with_kinds(header), _ELSEWHERE.search(header)
+    place = path.parent / elsewhere[1].decode("utf-8", "replace") if elsewhere else path
+    if mended == header or not place.is_file():  # voxels in many files, or in none
         yield path
         return
+    if elsewhere:
+        # A header may name its voxels by any path.
+        mended = mended.replace(elsewhere[0], f"data file: {place.absolute()}".encode())
     with TemporaryDirectory() as folder:
         new = Path(folder) / path.name
         with path.open("rb") as source, new.open("wb") as target:

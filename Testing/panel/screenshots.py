@@ -13,7 +13,6 @@ import vtk
 from nilearn.datasets import load_mni152_template
 
 from HiDiffRefineLib.scene.matrices import as_matrix
-from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
 from Testing.harness.application import running_module
 from Testing.harness.modules import REPOSITORY
 from Testing.harness.views import SliceView, ThreeDView
@@ -35,17 +34,11 @@ def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
         segment = next(n for n in range(2) if "anterior" in running.ui.segmentSelector.itemText(n))
         running.editor.select(list(running.editor.session.keys)[segment])
         names = [save(running, volume, folder, "prior")]
-        before = outlined_copy(running.editor.session)
         running.ui.negativePointButton.click()
         points = running.editor.session.hint_nodes.negative
         points.AddControlPointWorld(vtk.vtkVector3d(*CLICK_RAS))
         running.wait(timeout_s=300)
         names.append(save(running, volume, folder, "result"))
-        slicer.mrmlScene.RemoveNode(before)
-        running.ui.negativePointButton.click()
-        running.ui.doubtButton.click()
-        running.wait(timeout_s=300)
-        names.append(save(running, volume, folder, "uncertainty"))
     return names
 
 
@@ -65,16 +58,6 @@ def add_template():
     return node
 
 
-def outlined_copy(session):
-    """The first mask as a white line, to be compared with what becomes of it."""
-    node = new_segmentation(session.volume_node, "first mask")
-    node.GetSegmentation().CopySegmentFromSegmentation(session.node.GetSegmentation(), session.selected)
-    node.GetSegmentation().GetNthSegment(0).SetColor(1, 1, 1)
-    node.GetDisplayNode().SetVisibility2DFill(False)
-    node.GetDisplayNode().SetVisibility3D(False)
-    return node
-
-
 def save(running, volume, folder: str, name: str) -> str:
     """Panel on the left, four views on the right."""
     from PySide6.QtCore import QPoint, QRect
@@ -85,10 +68,6 @@ def save(running, volume, folder: str, name: str) -> str:
     for view in views:
         view.show(volume)
         view.look_at(CLICK_RAS)
-        if running.editor.parameters.doubt and name == "uncertainty":
-            composite = view.logic.GetSliceCompositeNode()
-            composite.SetForegroundVolumeID(running.editor.parameters.doubt.GetID())
-            composite.SetForegroundOpacity(0.6)
     views.append(ThreeDView(running.editor.session.node, side))
     running.wait()  # the surface that the view asked for is a change to look at
     image = running.picture().toImage()
