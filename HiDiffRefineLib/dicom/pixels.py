@@ -1,5 +1,6 @@
 """The voxels of a series, as the values that its headers say they mean (CT: HU)."""
 
+import struct
 from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from pydicom.encaps import generate_fragments
 from pydicom.pixels import apply_modality_lut
 from pydicom.uid import (
     JPEG2000,
@@ -33,6 +35,8 @@ from HiDiffRefineLib.volumes.itk import native_calls
 MOST_VOXELS = 2**31
 # No codec packs an image tighter, not even an empty one: GDCM would fill gigabytes before it finds out.
 MOST_VOXELS_A_BYTE = 100_000
+_JPEG2000_START = b"\xff\x4f\xff\x51"  # a codestream, and its sizes
+_LONGEST_JP2_HEADER = 1024  # some vendors put a file's boxes in front
 NATIVE = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -167,6 +171,7 @@ def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
     voxels = whole.Rows * whole.Columns * int(whole.get("NumberOfFrames") or 1)
     if voxels > MOST_VOXELS_A_BYTE * len(whole.PixelData):
         raise ValueError("more voxels than so few bytes can hold")
+    _check_fragments(whole)
     meta = pydicom.dataset.FileMetaDataset()
     meta.MediaStorageSOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -182,3 +187,18 @@ def _unpacked(whole: pydicom.Dataset) -> np.ndarray:
         path = str(Path(folder) / "pixels.dcm")
         bare.save_as(path, enforce_file_format=True)
         return sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
+
+
+def _check_fragments(whole: pydicom.Dataset) -> None:
+    """GDCM takes minutes over fragments that do not follow one another, and over a huge JPEG 2000 image.
+
+    Raises:
+        ValueError: damaged.
+    """
+    for fragment in generate_fragments(whole.PixelData):
+        start = fragment.find(_JPEG2000_START, 0, _LONGEST_JP2_HEADER)
+        if start >= 0:
+            # ISO 15444-1, A.5.1: two ends, then two offsets, along columns and rows.
+            x1, y1, x0, y0 = struct.unpack_from(">4I", fragment, start + len(_JPEG2000_START) + 4)
+            if (y1 - y0, x1 - x0) != (whole.Rows, whole.Columns):
+                raise ValueError("another size than the header says")

@@ -1,9 +1,13 @@
 """What stored values come to: read right, or refused with the tag that is at fault."""
 
+import struct
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.data import get_testdata_file
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from HiDiffRefineLib.dicom import pixels
@@ -225,4 +229,34 @@ def test_a_packed_slice_that_claims_too_much_is_not_unpacked(tmp_path, monkeypat
     monkeypatch.setattr(pixels, "native_calls", lambda **_: unpacked.append(1))
     with pytest.raises(VolumeError, match="damaged"), pixels.legible(kept):
         pixels.stored_values(kept)
+    assert not unpacked
+
+
+JPEG2000_SIZES = b"\xff\x4f\xff\x51\x00\x29\x00\x00"
+
+
+def huge(content: bytes) -> bytes:
+    """The codestream's own image and tile, 2147483647 × 64: GDCM took 86 s."""
+    at = content.index(JPEG2000_SIZES) + len(JPEG2000_SIZES)
+    size = struct.pack(">II", 0x7FFFFFFF, 64)
+    return content[:at] + size + content[at + 8 : at + 16] + size + content[at + 24 :]
+
+
+def shortened(content: bytes) -> bytes:
+    """A fragment whose length ends it half way: GDCM took up to ten seconds to look for the next one."""
+    at = content.index(JPEG2000_SIZES) - 4
+    (length,) = struct.unpack_from("<I", content, at)
+    return content[:at] + struct.pack("<I", length // 2) + content[at + 4 :]
+
+
+@pytest.mark.parametrize("damage", [huge, shortened])
+def test_a_damaged_codestream_is_not_unpacked(tmp_path, monkeypatch, damage):
+    good = Path(get_testdata_file("MR_small_jp2klossless.dcm"))
+    assert pixels.stored_values(good).shape == (1, 64, 64)
+    damaged = tmp_path / "a.dcm"
+    damaged.write_bytes(damage(good.read_bytes()))
+    unpacked = []
+    monkeypatch.setattr(pixels, "native_calls", lambda **_: unpacked.append(1))
+    with pytest.raises(VolumeError, match="damaged"), pixels.legible(damaged):
+        pixels.stored_values(damaged)
     assert not unpacked
