@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,8 +30,16 @@ class Extents:
 
     def flips(self, level: int) -> np.ndarray:
         """What changes at a level, bool of the box's shape."""
-        first = np.frombuffer(zlib.decompress(self.packed), np.uint8)
-        return ((first > 0) & (first <= level)).reshape([s.stop - s.start for s in self.box])
+        return (_unpacked(self.packed) <= level).reshape([s.stop - s.start for s in self.box])
+
+
+# Of the edit whose levels the user goes through: 5 million voxels take 7 ms.
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> np.ndarray:
+    """The first level at which each voxel changes, `NEVER` where none changes it; (n,) uint8."""
+    first = np.frombuffer(zlib.decompress(packed), np.uint8).copy()
+    first[first == 0] = NEVER
+    return first
 
 
 def extents_of(first: np.ndarray, answer: np.ndarray, box: Box) -> Extents | None:

@@ -59,18 +59,18 @@ def block_of(flips: np.ndarray, box: Box) -> Block | None:
     return Block(whole, np.packbits(flips[tight], axis=2))
 
 
-def combined(blocks: Sequence[Block]) -> Block | None:
-    """What blocks, one or more, flip together; None if each voxel is flipped back."""
+def together(blocks: Sequence[Block]) -> tuple[Box, np.ndarray]:
+    """A box around blocks, one or more, and what they flip together, bool of its shape."""
     around = hull(block.box for block in blocks)
     total = np.zeros([side.stop - side.start for side in around], bool)
     for block in blocks:
         total[_moved(block.box, around)] ^= block.flips()
-    return block_of(total, around)
+    return around, total
 
 
 def same_flips(ones: Sequence[Block], others: Sequence[Block]) -> bool:
     """Whether two lists of blocks change the same voxels."""
-    return combined([*ones, *others]) is None
+    return not together([*ones, *others])[1].any()
 
 
 def apply(mask: np.ndarray, block: Block) -> None:

@@ -9,7 +9,7 @@ from HiDiffRefineLib.geometry.boxes import part_of
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.inference.roi import RegionOfInterest
-from HiDiffRefineLib.session.blocks import Block, Box, apply
+from HiDiffRefineLib.session.blocks import Block, Box
 
 # Part of the voxels that the bounds must hold along each axis: a few islands far away don't blow them up.
 BOUNDS_SHARE = 0.999
@@ -63,12 +63,15 @@ class Layer:
 
     def flip(self, block: Block) -> None:
         """Applies or reverts a block."""
-        apply(self.mask, block)
-        gained = np.where(self.mask[block.box], np.int8(1), np.int8(-1)) * block.flips()
-        rows = gained.sum(axis=2, dtype=np.int64)  # two passes over the voxels instead of three
-        sums = rows.sum(axis=1), rows.sum(axis=0), gained.sum(axis=(0, 1), dtype=np.int64)
-        for count, side, some in zip(self._counts, block.box, sums, strict=True):
-            count[side] += some
+        self.change(block.box, block.flips())
+
+    def change(self, box: Box, flips: np.ndarray) -> None:
+        """Flips voxels of a box, where a bool array of its shape says so."""
+        here = self.mask[box]
+        here ^= flips
+        gained, changed = in_planes(flips & here), in_planes(flips)
+        for count, side, more, all_ in zip(self._counts, box, gained, changed, strict=True):
+            count[side] += 2 * more - all_
 
     @property
     def box(self) -> Box | None:
@@ -88,3 +91,11 @@ class Layer:
             first = int(np.searchsorted(below, tail, side="right"))
             box.append(slice(first, int(np.searchsorted(below, total - tail)) + 1))
         return part_of(grid, tuple(box)).bounds_ras()
+
+
+def in_planes(mask: np.ndarray) -> list[np.ndarray]:
+    """How many voxels a mask (bool, k, j, i) has in each plane across k, j and i."""
+    # Bytes, as many planes at a time as they can count: a tenth of the time that sums of integers take.
+    parts = (mask[k : k + 255].view(np.uint8) for k in range(0, len(mask), 255))
+    plane = sum(part.sum(axis=0, dtype=np.uint8).astype(np.int64) for part in parts)
+    return [np.array([np.count_nonzero(part) for part in mask]), plane.sum(axis=1), plane.sum(axis=0)]

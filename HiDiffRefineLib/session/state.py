@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from HiDiffRefineLib.geometry.boxes import overlap
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
 from HiDiffRefineLib.inference.extents import Extents
-from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, combined
+from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, together
 from HiDiffRefineLib.session.layer import Layer, Told
 from HiDiffRefineLib.session.steps import AnyStep, Deletion, Extent, NewSegment, Renaming, Step
 
@@ -97,9 +98,8 @@ class State:
         step, layer = self.done[-1], self.layers[self.selected]
         old = step.extent.block
         changed = [one for one in (old, block) if one is not None]
-        difference = combined(changed) if changed else None
-        if difference is not None:
-            layer.flip(difference)
+        if changed:
+            layer.change(*together(changed))
         blocks = (*(one for one in step.blocks if one is not old), *filter(None, [block]))
         extent = step.extent._replace(block=block, level=level)
         self.done[-1] = step._replace(blocks=blocks, extent=extent)
@@ -170,7 +170,9 @@ class State:
 
     def protected(self, name: str, box: Box) -> np.ndarray:
         """Voxels of a box, bool of its shape, that edits of a segment leave: locked, or another segment's."""
-        return self.locked[box] | self.masked(box) | self.others(name, box)
+        result, masked = self.others(name, box), self.masked(box)
+        result |= self.locked[box]
+        return result if masked is False else result | masked
 
     def locked_at(self, voxels_kji: np.ndarray) -> np.ndarray:
         """Which of some voxels (n, 3) no edit may change, bool (n,)."""
@@ -184,7 +186,7 @@ class State:
         """Voxels of a box, bool of its shape, that any other segment has."""
         result = np.zeros([side.stop - side.start for side in box], bool)
         for other, layer in self.layers.items():
-            if other != name:
+            if other != name and layer.box is not None and overlap(layer.box, box):
                 result |= layer.mask[box]
         return result
 

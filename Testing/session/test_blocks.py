@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from HiDiffRefineLib.geometry.boxes import bounding_box, object_bounds_ras
 from HiDiffRefineLib.geometry.grids import centered_grid
 from HiDiffRefineLib.session.blocks import apply, difference, revert, same_flips
-from HiDiffRefineLib.session.layer import Layer
+from HiDiffRefineLib.session.layer import Layer, in_planes
 
 
 def random_box(rng, shape):
@@ -79,6 +79,12 @@ def test_bounds_follow_the_mask_without_looking_at_it(seed):
             assert np.allclose(found, object_bounds_ras(layer.mask, grid.ijk_to_ras, share=1))
         else:
             assert found is None
+
+
+def test_planes_of_more_voxels_than_a_byte_counts():
+    mask = np.random.default_rng(0).random((600, 3, 2)) < 0.9
+    for counted, others in zip(in_planes(mask), ((1, 2), (0, 2), (0, 1)), strict=True):
+        np.testing.assert_array_equal(counted, mask.sum(axis=others))
 
 
 def test_an_island_far_away_does_not_count():
