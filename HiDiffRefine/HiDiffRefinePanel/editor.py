@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.journals import kept, leftover_on, new_journal
 from HiDiffRefinePanel.messages import told
+from HiDiffRefinePanel.more_less import MoreLess
 from HiDiffRefinePanel.nodes import complete, editor_settings, save_for_segment_editor
 from HiDiffRefinePanel.overlay import Overlay
 
@@ -51,11 +52,13 @@ class Editor:
         self._looked_at: tuple | None = None  # a volume, and how old its image was
         self._problem: str | None = None  # with a journal, as last told
         self._changed = False
+        self.more_less = MoreLess(self)
 
     @property
     def waiting(self) -> bool:
-        """Whether nodes changed and nobody looked yet, or surfaces have to follow."""
-        return self.session is not None and (self._changed or self.session.writer.stale_s is not None)
+        """Whether nodes changed or a level is wanted and nobody looked yet, or surfaces have to follow."""
+        wanted = self._changed or self.more_less.wanted is not None
+        return self.session is not None and (wanted or self.session.writer.stale_s is not None)
 
     def look(self) -> None:
         """The parameter node may name other nodes: then the session of the last ones ends."""
@@ -132,16 +135,6 @@ class Editor:
         """Does it again."""
         self._go(lambda session: session.redo())
 
-    @property
-    def extent(self) -> int | None:
-        """How much of the newest answer is taken, None where that can't be changed."""
-        selected = None if self.session is None else self.session.selected
-        return None if selected is None else self.session.session.extent
-
-    def set_extent(self, level: int) -> None:
-        """Takes more or less of the newest answer."""
-        self._go(lambda session: session.set_extent(level))
-
     def accept(self) -> None:
         """Marks the selected segment as completed."""
         self._go(lambda session: session.accept())
@@ -201,6 +194,8 @@ class Editor:
             return  # a scene is being loaded
         if self.session is None:
             self._look_for_leftover()
+        elif self.more_less.wanted is not None:
+            self.more_less.attend()
         elif self._changed:
             self._changed = False
             self.jobs.start(self.session.syncing(self.parameters.lockHandEdits), self._refine)
@@ -326,6 +321,7 @@ class Editor:
     def _go(self, act: Callable) -> None:
         if self.session is not None:
             self.jobs.cancel()
+            self.more_less.wanted = None
             act(self.session)
             self.shown()
 

@@ -26,7 +26,7 @@ class Jobs:
         self._job: Iterator | None = None
         self._done: Callable[[], None] = _nothing
         self._each: Callable[[object], None] = _nothing
-        self._watches = self._woken = False
+        self._watches = self._woken = self._quiet = False
         self._timer = qt.QTimer()
         self._timer.interval = INTERVAL_MS
         self._timer.connect("timeout()", lambda: self.guard(self.tick)())
@@ -35,6 +35,11 @@ class Jobs:
     def running(self) -> bool:
         """Whether there is a job."""
         return self._job is not None
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is a job that the user is to see."""
+        return self.running and not self._quiet
 
     def watch(self) -> None:
         """Looks for work now, and whenever `wake` says that there may be some."""
@@ -68,25 +73,30 @@ class Jobs:
         return guarded
 
     def start(
-        self, job: Iterator, done: Callable[[], None] = _nothing, each: Callable[[object], None] = _nothing
+        self,
+        job: Iterator,
+        done: Callable[[], None] = _nothing,
+        each: Callable[[object], None] = _nothing,
+        quiet: bool = False,
     ) -> None:
         """Begins a job in the place of whatever runs.
 
         Args:
             done: called when it came to its end.
             each: called with what it yields, None left out.
+            quiet: whether the user is not to see that it runs: no progress bar comes and goes.
         """
         self.cancel()
-        self._job, self._done, self._each = job, done, each
+        self._job, self._done, self._each, self._quiet = job, done, each, quiet
         self.wake()
-        self.changed()
+        self._tell()
 
     def cancel(self) -> None:
         """Ends the job before its end."""
         if self._job is not None:
             job, self._job = self._job, None
             job.close()
-            self.changed()
+            self._tell()
 
     def tick(self) -> None:
         """Moves things on by one step."""
@@ -94,6 +104,10 @@ class Jobs:
             self._look()
         elif self._over():
             self._done()
+
+    def _tell(self) -> None:
+        if not self._quiet:
+            self.changed()
 
     def _look(self) -> None:
         """Whether there is something to do; if not, the timer rests."""
@@ -110,7 +124,7 @@ class Jobs:
             value = next(self._job)
         except BaseException as end:
             self._job = None
-            self.changed()
+            self._tell()
             if isinstance(end, StopIteration):
                 return True
             raise

@@ -43,6 +43,8 @@ class Panel:
                 "X": guard(lambda: self._toggle(ui.negativePointButton)),
                 "B": guard(self.editor.compare),
                 "D": guard(self.editor.next_doubtful_place),
+                ",": guard(lambda: self._move(-1)),
+                ".": guard(lambda: self._move(1)),
             }
         )
         self.wheel = Wheel(guard(self._on_wheel))
@@ -111,7 +113,7 @@ class Panel:
         """Shows what is so."""
         self.editor.hide_old_doubt()
         self.ui.doubtButton.checked = self.editor.overlay.shown
-        ui, session, running = self.ui, self.editor.session, self.jobs.running
+        ui, session, running = self.ui, self.editor.session, self.jobs.seen
         hide_own(ui.volumeSelector, VOLUME)
         hide_own(ui.segmentationSelector, SEGMENTATION)
         parameters = self.editor.parameters
@@ -297,24 +299,27 @@ class Panel:
             self.pens.take(name, session, self.ui.brushSlider.value)
 
     def _set_extent(self, level: int) -> None:
-        if self.editor.extent not in (None, level):
-            self._press(lambda: self.editor.set_extent(level))
+        if self.editor.more_less.level not in (None, level):
+            self._press(lambda: self.editor.more_less.choose(level))
 
     def _show_extent(self) -> None:
         """How much is taken of the newest answer; the middle where there is none."""
         from HiDiffRefineLib.inference.extents import ANSWER
 
-        level = self.editor.extent
+        level = self.editor.more_less.level
         self.ui.extentSlider.enabled = level is not None
         self.ui.extentSlider.value = ANSWER if level is None else level
 
     def _on_wheel(self, steps: int) -> bool:
         """Whether the wheel was for the newest answer; with a brush it is for the brush."""
-        level, slider = self.editor.extent, self.ui.extentSlider
-        if level is None or self.ui.strokeEditor.activeEffect():
-            return False
-        self._set_extent(int(min(max(level + steps, slider.minimum), slider.maximum)))
-        return True
+        return not self.ui.strokeEditor.activeEffect() and self._move(steps)
+
+    def _move(self, steps: int) -> bool:
+        """Takes so many levels more of the newest answer; whether there is one."""
+        level, slider = self.editor.more_less.level, self.ui.extentSlider
+        if level is not None:
+            self._set_extent(int(min(max(level + steps, slider.minimum), slider.maximum)))
+        return level is not None
 
     def _toggle(self, button) -> None:
         if button.enabled and self.ui.refineSection.enabled:

@@ -185,15 +185,18 @@ class SceneSession:
             if edit:
                 edit.settle(pending)
 
-    def set_extent(self, level: int) -> bool:
-        """Takes more or less of the newest edit; see `RefinementSession.set_extent`."""
+    def extending(self, level: int) -> Iterator[None]:
+        """Takes more or less of the newest edit, see `RefinementSession.set_extent`; None comes halfway."""
         extent = self.session.state.extent
         before = None if extent is None else self.session.mask()[extent.extents.box].copy()
         if not self.session.set_extent(level):
-            return False
-        box = extent.extents.box
-        write(self, self.selected, box, before, self.session.mask()[box])
-        return True
+            return
+        box, segment_id = extent.extents.box, self.selected
+        try:
+            yield None
+        finally:
+            # Cancelled now, the session has it already: the node must, too.
+            write(self, segment_id, box, before, self.session.mask()[box])
 
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or waiting hint; False if there is none."""

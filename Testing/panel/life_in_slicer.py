@@ -200,7 +200,7 @@ def check_what_nobody_foresaw_is_told_with_the_place_of_the_log(running, folder)
         (session, "undo", ui.undoButton.click),
         (session, "undo", undo.activated.emit),
         (editor, "select", lambda: ui.segmentSelector.activated.emit(1)),
-        (editor, "set_extent", lambda: setattr(ui.extentSlider, "value", 9)),
+        (editor.more_less, "choose", lambda: setattr(ui.extentSlider, "value", 9)),
         (running.panel.pens, "take", ui.positivePointButton.click),
         (editor, "look", editor.parameters.parameterNode.Modified),
         (editor, "resume", running.enter),

@@ -98,32 +98,53 @@ def check_a_refused_hint_is_explained_in_the_panel(running, folder):
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 0
 
 
-def check_more_or_less_by_slider_and_wheel(running, folder):
+def check_more_or_less_by_slider_wheel_and_keys(running, folder):
+    from PySide6.QtGui import QKeySequence, QShortcut
+
     session, ui = with_prior(running), running.ui
     layout = slicer.app.layoutManager()
     view = layout.sliceWidget("Red")
     layout.setLayout(layout.layout)
+    keys = {key.key: key for key in running.window.findChildren(QShortcut) if key.enabled}
+
+    def wheel(steps, **how):
+        view.wheel(steps, shift=True, **how)
+        running.wait()
+
+    def press(key):
+        keys[QKeySequence(key)].activated.emit()
+        running.wait()
+
+    def slide(level):
+        ui.extentSlider.value = level
+        running.wait()
+
     before = in_node(session)
     assert (ui.extentSlider.minimum, ui.extentSlider.maximum) == (LEVELS[0], LEVELS[-1])
     assert not ui.extentSlider.enabled and ui.extentSlider.value == ANSWER
-    view.wheel(1, shift=True)
+    wheel(1)
+    press(".")
     np.testing.assert_array_equal(in_node(session), before)
     click(running, (8, 25, 14))
     answer = in_node(session)
     assert ui.extentSlider.enabled and ui.extentSlider.value == ANSWER
-    view.wheel(2, shift=True)
+    wheel(2)
     more = in_node(session)
     assert ui.extentSlider.value == ANSWER + 2 and more.sum() > answer.sum() and agree(session)
     view.wheel(1)  # scrolls
     assert ui.extentSlider.value == ANSWER + 2
-    view.wheel(1, shift=True, sideways=True)
-    view.wheel(-2, shift=True, sideways=True)
+    wheel(1, sideways=True)
+    wheel(-2, sideways=True)
     assert ui.extentSlider.value == ANSWER + 1
-    view.wheel(-12, shift=True)
+    press(".")
+    assert ui.extentSlider.value == ANSWER + 2 and np.array_equal(in_node(session), more)
+    press(",")
+    assert ui.extentSlider.value == ANSWER + 1
+    wheel(-12)
     assert ui.extentSlider.value == LEVELS[0] and in_node(session).sum() < answer.sum() and agree(session)
-    ui.extentSlider.value = ANSWER
+    slide(ANSWER)
     np.testing.assert_array_equal(in_node(session), answer)
-    ui.extentSlider.value = ANSWER + 2
+    slide(ANSWER + 2)
     np.testing.assert_array_equal(in_node(session), more)
     ui.undoButton.click()
     np.testing.assert_array_equal(in_node(session), before)
@@ -132,15 +153,48 @@ def check_more_or_less_by_slider_and_wheel(running, folder):
     np.testing.assert_array_equal(in_node(session), more)
     assert ui.extentSlider.enabled and ui.extentSlider.value == ANSWER + 2
     ui.positiveStrokeButton.click()
-    view.wheel(1, shift=True)  # is the brush's
+    wheel(1)  # is the brush's
     assert ui.extentSlider.value == ANSWER + 2
     ui.positiveStrokeButton.click()
     running.leave()
-    view.wheel(1, shift=True)
+    wheel(1)
     assert ui.extentSlider.value == ANSWER + 2
     running.enter()
-    view.wheel(1, shift=True)
+    wheel(1)
     assert ui.extentSlider.value == ANSWER + 3 and agree(session)
+
+
+def check_a_move_comes_in_turns_and_the_latest_level_wins(running, folder):
+    session, ui = with_prior(running), running.ui
+    before = in_node(session)
+    click(running, (8, 25, 14))
+    answer = in_node(session)
+    ui.extentSlider.value = 7
+    running.jobs.tick()  # takes it up
+    running.jobs.tick()  # the session has it, the node does not
+    assert session.session.extent == 7 and np.array_equal(in_node(session), answer)
+    assert ui.exportSection.enabled and not ui.progressBar.visible, "nothing that a user sees come and go"
+    ui.extentSlider.value = 9
+    ui.extentSlider.value = 8
+    assert session.session.extent == 7 and ui.extentSlider.value == 8
+    running.wait()
+    assert session.session.extent == 8 and agree(session) and in_node(session).sum() > answer.sum()
+    ui.extentSlider.value = 2
+    running.jobs.tick()
+    running.jobs.tick()
+    ui.undoButton.click()  # the node must not keep half of a move
+    np.testing.assert_array_equal(in_node(session), before)
+    assert agree(session) and session.session.redo() and session.session.extent == 2
+    session.session.undo()
+    ui.extentSlider.value = ANSWER
+    running.wait()
+    ui.redoButton.click()
+    ui.extentSlider.value = 4
+    ui.undoButton.click()  # at once: nobody has taken the level up
+    running.wait()
+    np.testing.assert_array_equal(in_node(session), before)
+    ui.redoButton.click()
+    assert session.session.extent == 2 and agree(session)
 
 
 def check_pens_are_one_at_a_time_and_gone_with_the_module(running, folder):
@@ -172,7 +226,7 @@ def check_shortcuts_live_only_while_the_module_is_in_front(running, folder):
 
     for act in (lambda: None, running.enter):
         act()
-        assert keys() == ["A", "B", "Ctrl+Shift+Z", "Ctrl+Y", "Ctrl+Z", "D", "X"]  # not Q and W
+        assert keys() == [",", ".", "A", "B", "Ctrl+Shift+Z", "Ctrl+Y", "Ctrl+Z", "D", "X"]  # not Q and W
     running.leave()
     assert not keys()
     running.enter()

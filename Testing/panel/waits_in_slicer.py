@@ -51,6 +51,7 @@ def session_on_a_ct(running):
     yield "click"
     for level in (9, 2, 6):
         running.timed(lambda level=level: setattr(ui.extentSlider, "value", level))
+        running.wait()
         assert session.session.extent == level
     yield "more or less"
     running.press(ui.undoButton)

@@ -7,6 +7,7 @@ import vtk
 
 from HiDiffRefineLib.errors import HintError, SessionError, WorkerError
 from HiDiffRefineLib.scene.segmentation_nodes import segment_ids, segment_name
+from HiDiffRefineLib.scene.shown_masks import write
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
     SHAPE,
@@ -71,18 +72,23 @@ def check_more_or_less_of_an_edit_is_the_same_undo_step(scene, folder):
     click_and_refine(session, (8, 25, 14))
     shown = {5: in_node(session)}
     for level in (9, 1, 7, 2):
-        assert session.set_extent(level) and not session.set_extent(level) and agree(session)
+        assert list(session.extending(level)) == [None] and not list(session.extending(level))
+        assert agree(session)
         shown[level] = in_node(session)
         assert shown[level][8, 25, 14]
     assert shown[1].sum() < shown[2].sum() < shown[5].sum() < shown[7].sum() < shown[9].sum()
     for level in (2, 9, 2):  # what the logic remembers is of another level
-        session.set_extent(level)
+        finish(session.extending(level))
         assert session.undo() and agree(session)
         np.testing.assert_array_equal(in_node(session), before)
         assert session.redo() and agree(session)
         np.testing.assert_array_equal(in_node(session), shown[level])
     click_and_refine(session, (8, 30, 14))  # from what was chosen
-    assert agree(session) and session.undo() and session.set_extent(7) and not session.redo()
+    assert agree(session) and session.undo()
+    job = session.extending(7)
+    next(job)
+    job.close()  # the node has it nevertheless
+    assert agree(session) and session.session.extent == 7 and not session.redo()
     np.testing.assert_array_equal(in_node(session), shown[7])
     assert session.undo() and agree(session)
     np.testing.assert_array_equal(in_node(session), before)
@@ -90,7 +96,7 @@ def check_more_or_less_of_an_edit_is_the_same_undo_step(scene, folder):
     np.testing.assert_array_equal(in_node(session), shown[7])
     session.undo()
     try:
-        session.set_extent(6)
+        finish(session.extending(6))
     except SessionError as error:
         assert "no answer" in error.message
     else:
@@ -115,6 +121,24 @@ def check_other_segments_keep_every_voxel_with_and_without_overlap(scene, folder
         session.redo()
         np.testing.assert_array_equal(in_node(session, two), other)
         session.undo()
+
+
+def check_a_large_change_keeps_what_others_did_to_the_segment_and_beside_it(scene, folder):
+    session = segmented(scene)
+    one, two = segment_ids(session.node)
+    layers = session.node.GetSegmentation().GetNumberOfLayers()
+    by_hand, box = cube(2, 30, 30), tuple(slice(0, n) for n in SHAPE)
+    for overlapping in (False, True):
+        paint(session.node, one, by_hand, session)  # which the session does not know yet
+        if overlapping:
+            paint(session.node, two, cube(8, 12, 12, 4), session)
+        other, before = in_node(session, two), session.session.mask().copy()
+        for after in (np.zeros(SHAPE, bool), before):  # large: the whole segment
+            start = session.session.mask() if not after.any() else np.zeros(SHAPE, bool)
+            write(session, one, box, start, after)
+            np.testing.assert_array_equal(in_node(session, one), after | by_hand)
+            np.testing.assert_array_equal(in_node(session, two), other)
+        assert session.node.GetSegmentation().GetNumberOfLayers() == layers + overlapping
 
 
 def check_segments_that_overlap_from_the_start_keep_their_voxels(scene, folder):
