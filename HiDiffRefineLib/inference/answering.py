@@ -69,6 +69,7 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Ex
             protected,
             request.asked,
             view.fresh,
+            not request.tentative,
         )
         mask[view.box] = last.mask
     if extents is not None:

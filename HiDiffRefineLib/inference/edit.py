@@ -64,6 +64,7 @@ def edit_steps(
     locked: np.ndarray | None = None,
     asked: int = 1,
     fresh: bool = False,
+    leveled: bool = True,
 ) -> Generator[Preview, None, tuple[Preview, Extents | None]]:
     """The mask after each reverse step of an edit; the iterator returns the last of them and its extents.
 
@@ -77,6 +78,7 @@ def edit_steps(
         locked: bool (k, j, i), native voxels that must stay.
         asked: how many of the newest hints are to be answered.
         fresh: whether they start a piece beside others that are there already.
+        leveled: whether its extents are wanted; they take as long as a step on a GPU.
     """
     device = segment.image.device
     box = voxel_box(segment.grid, region.bounds_ras())
@@ -107,6 +109,8 @@ def edit_steps(
         result[hinted] = held
         last = Preview(box, result, unclamped)
         yield last
+    if not leveled:
+        return last, None
     first = np.full(start.shape, NEVER, np.uint8)
     levels = levels_on_region(said, was, changed, *asked_for, region, fresh)
     answer = last.mask != start

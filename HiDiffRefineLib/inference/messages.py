@@ -53,6 +53,7 @@ class EditRequest:
         steps: reverse steps in each region.
         seed: fixes the result on a device.
         asked: how many of the newest hints are to be answered.
+        tentative: whether the mask alone is wanted, without `Extents`.
     """
 
     views: tuple[View, ...]
@@ -62,6 +63,7 @@ class EditRequest:
     steps: int
     seed: int
     asked: int = 1
+    tentative: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from HiDiffRefineLib.inference.regions import (
 )
 from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, difference, revert
 from HiDiffRefineLib.session.engine import Engine, Models
-from HiDiffRefineLib.session.layer import Layer
+from HiDiffRefineLib.session.layer import Layer, Told
 from HiDiffRefineLib.session.state import State
 
 # Same question, same answer.
@@ -30,11 +30,12 @@ SEED = 0
 SAMPLES = 8
 
 
-def edit_looks(layer: Layer, grid: Grid, models: Engine | Models) -> list[Look]:
+def edit_looks(layer: Layer, grid: Grid, models: Engine | Models, told: Told | None = None) -> list[Look]:
     """Where an edit takes place: around the newest hint, then around pending ones that lie farther off.
 
     Args:
         grid: the volume's.
+        told: hints in the place of the segment's own.
 
     Returns:
         that of the newest hint last.
@@ -43,22 +44,28 @@ def edit_looks(layer: Layer, grid: Grid, models: Engine | Models) -> list[Look]:
     patch_kji = models.refiner_bundle.patch_size_kji
     working_kji = working_spacing_kji(models.bundle, grid, patch_kji, layer.label)
     looks: list[Look] = []
-    for hint in reversed(layer.told.pending or layer.told.hints[-1:]):
+    told = told or layer.told
+    for hint in reversed(told.pending or told.hints[-1:]):
         if not any(holds(look, hint) for look in looks):
             looks.append(look_at(hint, layer.mask, object_ras, grid, working_kji, patch_kji, layer.label))
     return looks[::-1]
 
 
-def edit_request(engine: Engine, state: State, name: str, steps: int) -> EditRequest:
+def edit_request(
+    engine: Engine, state: State, name: str, steps: int, tried: Told | None = None
+) -> EditRequest:
     """What an engine has to know for an edit of a segment.
 
     Args:
         steps: reverse steps in each region.
+        tried: hints in the place of the segment's own, for a tentative edit.
     """
     layer = state.layers[name]
-    views = tuple(_view(look, state, name) for look in edit_looks(layer, state.grid, engine))
-    asked = len(layer.told.pending) or 1
-    return EditRequest(views, layer.told.hints, layer.label, layer.rois, steps, SEED, asked)
+    told = tried or layer.told
+    views = tuple(_view(look, state, name) for look in edit_looks(layer, state.grid, engine, told))
+    asked = len(told.pending) or 1
+    tentative = tried is not None
+    return EditRequest(views, told.hints, layer.label, layer.rois, steps, SEED, asked, tentative)
 
 
 def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtRequest:
@@ -87,8 +94,17 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
     return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 
+def newest_of_each(previews: Sequence[Preview], preview: Preview) -> list[Preview]:
+    """The newest preview of each region, now that there is another one."""
+    return [*(seen for seen in previews if seen.box != preview.box), preview]
+
+
 def edit_blocks(
-    state: State, name: str, previews: Sequence[Preview], extents: Extents | None
+    state: State,
+    name: str,
+    previews: Sequence[Preview],
+    extents: Extents | None,
+    told: Told | None = None,
 ) -> tuple[list[Block], Block | None]:
     """What an edit changes in a segment's mask, and of that what its extents could change otherwise.
 
@@ -97,6 +113,7 @@ def edit_blocks(
     Args:
         previews: the last one of each region.
         extents: of the last region.
+        told: hints in the place of the segment's own.
     """
     layer = state.layers[name]
     moving = extents and block_of(extents.flips(ANSWER), extents.box)
@@ -115,7 +132,7 @@ def edit_blocks(
         apply(layer.mask, moving)
     # Nothing is left of it but where it replaced a preview of the same box.
     change(newest.box, newest.mask)
-    voxels_kji, values = hint_values(layer.told.pending, state.grid)
+    voxels_kji, values = hint_values((told or layer.told).pending, state.grid)
     unmet = layer.mask[tuple(voxels_kji.T)] != (values > 0)
     if unmet.any():
         voxels_kji, values = voxels_kji[unmet], values[unmet]

@@ -18,7 +18,7 @@ from HiDiffRefineLib.inference.messages import (
 )
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block, block_of
-from HiDiffRefineLib.session.editing import edit_blocks
+from HiDiffRefineLib.session.editing import edit_blocks, newest_of_each
 from HiDiffRefineLib.session.steps import NewSegment
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ def editing(
     session: "RefinementSession", name: str, request: EditRequest, wait: bool
 ) -> Iterator[Preview | None]:
     """Previews of an edit, which counts from the first one on, closed or not."""
-    last: list[Preview] = []  # of each region
+    last: list[Preview] = []
     extents = None
     try:
-        with closing(session.engine.run(request, _ignore, wait)) as answers:
+        with closing(session.engine.run(request, ignore, wait)) as answers:
             for found in answers:
                 if isinstance(found, Extents):
                     extents = found
                     continue
                 if found is not None:
-                    last = [*(seen for seen in last if seen.box != found.box), found]
+                    last = newest_of_each(last, found)
                 yield found
     except GeneratorExit:
         if not last:
@@ -81,7 +81,7 @@ def adopting(
 
 def doubting(session: "RefinementSession", request: DoubtRequest, wait: bool) -> Iterator[Doubt | None]:
     """None while the refiner works, then its doubt."""
-    with closing(session.engine.run(request, _ignore, wait)) as answers:
+    with closing(session.engine.run(request, ignore, wait)) as answers:
         for doubt in answers:
             if doubt is not None:
                 session.doubt, session._looked_at = doubt, 0
@@ -110,5 +110,5 @@ def _adding(session: "RefinementSession", segments: list[NewSegment]) -> Iterato
     session._done("add", segments=segments)
 
 
-def _ignore(share: float, what: str) -> None:
-    """Nobody looks at the progress of an edit: its previews show it."""
+def ignore(share: float, what: str) -> None:
+    """Nobody looks at the progress."""

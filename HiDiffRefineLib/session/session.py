@@ -28,11 +28,8 @@ from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.examining import examine
 from HiDiffRefineLib.session.record import Journal, header
 from HiDiffRefineLib.session.state import EVENTS, State
+from HiDiffRefineLib.session.trying import Tried
 from HiDiffRefineLib.volumes.volume import Volume
-
-
-def _ignore(share: float, what: str) -> None:
-    """No one looks at the progress."""
 
 
 class RefinementSession:
@@ -79,9 +76,10 @@ class RefinementSession:
         if journal is not None:
             self.journal = Journal.create(journal, header(volume, model_name(models), checksum))
         self.engine = models.open(volume)
-        self._open_job = lambda: None
+        self._open_job, self._asks = lambda: None, False
         self.doubt: Doubt | None = None  # as it was computed since the last change
         self._looked_at = 0  # places of it
+        self.tried: Tried | None = None  # the newest answer of `trying` since the last change
 
     @property
     def segments(self) -> list[str]:
@@ -116,7 +114,7 @@ class RefinementSession:
         """
         return self.state.labelmap()
 
-    def segment(self, roi: Sequence[RegionOfInterest] = (), progress: Progress = _ignore) -> None:
+    def segment(self, roi: Sequence[RegionOfInterest] = (), progress: Progress = jobs.ignore) -> None:
         """Adds the segmentor's mask of each label as a segment, and selects the first.
 
         Args:
@@ -133,7 +131,7 @@ class RefinementSession:
             pass
 
     def segmenting(
-        self, roi: Sequence[RegionOfInterest] = (), progress: Progress = _ignore, wait: bool = False
+        self, roi: Sequence[RegionOfInterest] = (), progress: Progress = jobs.ignore, wait: bool = False
     ) -> Iterator[None]:
         """`segment` as an iterator; the segments are there when it ends."""
         self._settle()
@@ -142,7 +140,7 @@ class RefinementSession:
             check_free(label.name, self.state)
         return self._open(jobs.segmenting(self, tuple(roi), progress, wait))
 
-    def warming_up(self, progress: Progress = _ignore, wait: bool = False) -> Iterator[None]:
+    def warming_up(self, progress: Progress = jobs.ignore, wait: bool = False) -> Iterator[None]:
         """Whatever the first edit would have to wait for."""
         self._settle()
         return self._open(self.engine.run(WarmUpRequest(), progress, wait))
@@ -360,9 +358,15 @@ class RefinementSession:
         self._settle()
         self.engine.close()
 
-    def _open(self, job: Generator) -> Iterator:
+    @property
+    def works(self) -> bool:
+        """Whether work is open that is more than a question (see `trying`)."""
+        job = self._open_job()
+        return job is not None and job.gi_frame is not None and not self._asks
+
+    def _open(self, job: Generator, asks: bool = False) -> Iterator:
         # Weak: work that nobody looks at any more ends at once.
-        self._open_job = weakref.ref(job)
+        self._open_job, self._asks = weakref.ref(job), asks
         return job
 
     def _settle(self) -> None:
@@ -383,7 +387,7 @@ class RefinementSession:
         return True
 
     def _done(self, event: str, **fields) -> None:
-        self.doubt = None
+        self.doubt = self.tried = None
         if self.journal is not None:
             self.journal.append(event, fields)
 

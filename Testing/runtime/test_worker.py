@@ -12,6 +12,8 @@ import torch
 
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.errors import BundleError, ConfigError, HintError, SessionError, VolumeError, WorkerError
+from HiDiffRefineLib.geometry.boxes import whole_box
+from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
@@ -20,6 +22,7 @@ from HiDiffRefineLib.runtime.worker import RESTARTED
 from HiDiffRefineLib.session.editing import edit_request
 from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
+from HiDiffRefineLib.session.trying import trying
 from HiDiffRefineLib.volumes.volume import Volume
 from Testing.runtime.clicks import BLINK_S, at
 from Testing.session.acting import told
@@ -110,6 +113,39 @@ def test_a_lost_worker_loses_no_level(worker, session):
         session.set_extent(level)
         assert np.array_equal(session.mask(), mask)
     assert not worker.ready and not np.array_equal(masks[2], masks[9])
+
+
+def test_a_lost_worker_loses_nothing_of_a_question_and_the_hint_does_what_it_said(
+    worker, tiny, volume, cube, tmp_path
+):
+    session = RefinementSession(volume, worker.models(tiny), tmp_path / "journal")
+    session.set_prior(cube, "cube")
+    list(session.warming_up())
+    before, written, mask = told(session), session.journal.path.read_bytes(), session.mask().copy()
+    hint = Click(at(10, 25, 25), True)
+    for killed in (False, True):
+        question = trying(session, hint, wait=True)
+        assert next(question) is None  # a preview
+        if killed:
+            os.kill(worker.pid, signal.SIGKILL)
+        *_, tried = question
+        assert told(session) == before and session.journal.path.read_bytes() == written
+    session.add_hint(hint)
+    assert len(list(session.refine())) == 2
+    changed = session.mask() ^ mask
+    assert changed.any() and np.array_equal(changed, tried.block.within(whole_box(mask.shape)))
+    session.close()
+
+
+def test_an_edit_overtakes_a_question(session, worker):
+    pid = worker.pid
+    question = trying(session, Click(at(12, 15, 15), False), steps=9)
+    for _ in range(3):
+        next(question)
+    session.add_click(at(10, 25, 25))
+    edit = session.refine(wait=False)
+    assert list(question) == []
+    assert len(finish(edit)) == 2 and worker.pid == pid and worker.said == []
 
 
 def test_looking_for_news_never_takes_longer_than_a_blink(session):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from HiDiffRefineLib.geometry.grids import centered_grid
+from HiDiffRefineLib.hints.hint import Click, Hint, Painted, Scribble
 from HiDiffRefineLib.session.blocks import difference
 from HiDiffRefineLib.session.codec import encode
 from HiDiffRefineLib.volumes.volume import Volume
@@ -31,17 +32,22 @@ def point_in(volume: Volume, voxel_kji) -> np.ndarray:
     return volume.ijk_to_ras[:3, :3] @ np.array(voxel_kji, float)[::-1] + volume.ijk_to_ras[:3, 3]
 
 
+def random_hint(volume: Volume, kind: str, rng: np.random.Generator) -> Hint:
+    """One of `HINTS`."""
+    shape, positive = volume.array.shape, bool(rng.random() < 0.6)
+    points = np.stack([point_in(volume, rng.uniform(0, np.array(shape) - 1)) for _ in range(2)])
+    if kind == "click":
+        return Click(points[0], positive)
+    if kind == "scribble":
+        return Scribble(points, positive, float(rng.uniform(0.5, 4)))
+    return Painted(rng.random(shape) < 0.002, volume.ijk_to_ras, positive)
+
+
 def act(session, action: str, rng: np.random.Generator) -> None:
     """One action of a user, random in its details; "look" leaves an edit open."""
-    volume, shape = session.engine.volume, session.engine.volume.array.shape
-    positive = bool(rng.random() < 0.6)
-    points = np.stack([point_in(volume, rng.uniform(0, np.array(shape) - 1)) for _ in range(2)])
-    if action == "click":
-        session.add_click(points[0], positive)
-    elif action == "scribble":
-        session.add_scribble(points, positive, float(rng.uniform(0.5, 4)))
-    elif action == "paint":
-        session.add_painted(rng.random(shape) < 0.002, positive)
+    shape = session.engine.volume.array.shape
+    if action in HINTS:
+        session.add_hint(random_hint(session.engine.volume, action, rng))
     elif action == "refine":
         for _ in session.refine():
             pass
