@@ -41,6 +41,10 @@ class Jobs:
         """Whether there is a job that the user is to see."""
         return self.running and not self._quiet
 
+    def runs(self, job: Iterator | None) -> bool:
+        """Whether it is this job that runs."""
+        return self._job is not None and job is self._job
+
     def watch(self) -> None:
         """Looks for work now, and whenever `wake` says that there may be some."""
         self._watches = True

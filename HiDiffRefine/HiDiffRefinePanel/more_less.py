@@ -13,7 +13,7 @@ class MoreLess:
     def __init__(self, editor):
         self._editor = editor
         self.wanted: int | None = None  # a level that nobody has taken up yet
-        self._moving = False
+        self._move: Iterator[None] | None = None
 
     @property
     def level(self) -> int | None:
@@ -24,7 +24,7 @@ class MoreLess:
 
     def choose(self, level: int) -> None:
         """Wants a level, once a move that goes on is over; the latest wins."""
-        if not self._moving:
+        if not self._editor.jobs.runs(self._move):
             self._editor.jobs.cancel()
         self.wanted = level
         self._editor.jobs.wake()
@@ -34,11 +34,5 @@ class MoreLess:
         level, there = self.wanted, self.level is not None
         self.wanted = None
         if there:
-            self._editor.jobs.start(self._going(level), self._editor.shown, quiet=True)
-
-    def _going(self, level: int) -> Iterator[None]:
-        self._moving = True
-        try:
-            yield from self._editor.session.extending(level)
-        finally:
-            self._moving = False
+            self._move = self._editor.session.extending(level)
+            self._editor.jobs.start(self._move, self._editor.shown, quiet=True)

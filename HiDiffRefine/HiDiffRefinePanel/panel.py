@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
+from HiDiffRefinePanel.hover import Hover
 from HiDiffRefinePanel.journals import kept
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
@@ -48,6 +49,7 @@ class Panel:
             }
         )
         self.wheel = Wheel(guard(self._on_wheel))
+        self.hover = Hover(self.editor, self._sign, self._unsay)
         self._connect()
         self.jobs.changed = self.refresh
         self.jobs.failed = lambda error: self.say(told(error))
@@ -66,6 +68,7 @@ class Panel:
         self.ui.keptButton.visible = bool(kept())
         self.shortcuts.enter()
         self.wheel.enter()
+        self.hover.enter()
         self.editor.resume()
         self.jobs.watch()
         if not self.setup.proven and not self.jobs.running:
@@ -76,6 +79,7 @@ class Panel:
         """The module goes to the back: nothing of it stays in mouse and keys, and its work stops."""
         self.shortcuts.exit()
         self.wheel.exit()
+        self.hover.exit()
         self._lift_pens()
         self.jobs.stop()
         self.editor.settle()
@@ -109,9 +113,15 @@ class Panel:
         if text:
             slicer.util.showStatusMessage(text, STATUS_MS)
 
+    def _unsay(self, text: str) -> None:
+        """Takes a message away that is still seen."""
+        if self.ui.messageLabel.text == text:
+            self.say("")
+
     def refresh(self) -> None:
         """Shows what is so."""
         self.editor.hide_old_doubt()
+        self.hover.hide_old()
         self.ui.doubtButton.checked = self.editor.overlay.shown
         ui, session, running = self.ui, self.editor.session, self.jobs.seen
         hide_own(ui.volumeSelector, VOLUME)
@@ -196,6 +206,7 @@ class Panel:
             button.connect("clicked(bool)", lambda on, name=name: guard(self._on_pen)(name, on))
         ui.exportLabel.connect("linkActivated(QString)", lambda fix: guard(self._on_fix)(fix))
         ui.brushSlider.connect("valueChanged(double)", lambda value: guard(self.pens.set_diameter)(value))
+        ui.hoverCheckBox.connect("toggled(bool)", lambda on: guard(self._on_hover)())
         ui.extentSlider.connect("valueChanged(double)", lambda value: guard(self._set_extent)(round(value)))
 
     def _press(self, act) -> None:
@@ -225,6 +236,7 @@ class Panel:
             if self.setup.gpu:
                 self.ui.deviceSelector.addItem(self.setup.gpu, "auto")
             self.ui.deviceSelector.addItem(_("Processor (CPU)"), "cpu")
+            self._on_gpu()
         self._show_model()
         self.jobs.idle = self.editor.attend
 
@@ -271,7 +283,25 @@ class Panel:
     def _on_device(self, index: int) -> None:
         self.editor.forget()
         self.editor.device = self.ui.deviceSelector.itemData(index)
+        self._on_gpu()
         self.refresh()
+
+    def _on_gpu(self) -> None:
+        """What a click would do is told unasked where that takes a moment: a processor takes .5 to .7 s."""
+        self.ui.hoverCheckBox.checked = self._gpu()
+        self._on_hover()
+
+    def _gpu(self) -> bool:
+        return bool(self.setup.gpu) and self.editor.device == "auto"
+
+    def _on_hover(self) -> None:
+        self.hover.choose(self.ui.hoverCheckBox.checked, self._gpu())
+
+    def _sign(self) -> bool | None:
+        """Of the pen for clicks that is in hand."""
+        if self.ui.positivePointButton.checked:
+            return True
+        return False if self.ui.negativePointButton.checked else None
 
     def _on_segment(self, index: int) -> None:
         self._press(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
@@ -326,6 +356,7 @@ class Panel:
             button.click()
 
     def _lift_pens(self) -> None:
+        self.hover.hide()
         self.pens.lift()
         for name in PENS:
             getattr(self.ui, f"{name}Button").checked = False

@@ -35,7 +35,7 @@ class BeforeNode:
         if segment_id in self._of:
             return
         if self._node is None:
-            self._node = _new_node(session.node)
+            self._node = new_line_node(session.node, NAME)
         layer = session.session.state.layers[session.session.selected]
         self._of[segment_id] = ""
         if layer.box is not None:
@@ -88,17 +88,16 @@ class BeforeNode:
         scene = self._session.node.GetScene()
         if scene is not None:
             self.compare(False)
-        if self._node is not None and self._node.GetScene() is not None:
-            scene = self._node.GetScene()
-            scene.RemoveNode(self._node.GetDisplayNode())
-            scene.RemoveNode(self._node)
+        if self._node is not None:
+            remove_line_node(self._node)
         self._node = None
         self._of.clear()
 
 
-def _new_node(beside):
+def new_line_node(beside, name: str):
+    """A segmentation node of lines around segments, in the place of another, neither listed nor saved."""
     node = slicer.vtkMRMLSegmentationNode()
-    node.SetName(NAME)
+    node.SetName(name)
     node.SetHideFromEditors(True)
     node.SetSaveWithScene(False)
     mark_own(node)
@@ -110,3 +109,11 @@ def _new_node(beside):
     display.SetVisibility2DFill(False)
     display.SetVisibility3D(False)
     return node
+
+
+def remove_line_node(node) -> None:
+    """Takes it out of the scene, if it is still there."""
+    scene = node.GetScene()
+    if scene is not None:
+        scene.RemoveNode(node.GetDisplayNode())
+        scene.RemoveNode(node)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from HiDiffRefineLib.hints.hint import Hint
+from HiDiffRefineLib.hints.rasterize import hint_voxels
 from HiDiffRefineLib.inference.checks import checked_steps
 from HiDiffRefineLib.inference.messages import EditRequest, Preview
 from HiDiffRefineLib.session.blocks import Block, block_of, together
@@ -49,6 +50,7 @@ def trying(
     if session.works:
         return iter(())
     session._settle()
+    session.tried = None
     state, name = session.state, session.selected
     layer = found(name, state)
     check_new_hint(hint, state)
@@ -58,6 +60,12 @@ def trying(
         session.engine, state, name, checked_steps(session.engine.refiner_bundle, steps), told
     )
     return session._open(_trying(session, name, told, request, wait), asks=True)
+
+
+def agrees(session: "RefinementSession", hint: Hint) -> bool:
+    """Whether the selected segment's mask says of each of a hint's voxels what the hint does."""
+    voxels_kji = hint_voxels(hint, session.state.grid)
+    return len(voxels_kji) > 0 and bool((session.mask()[tuple(voxels_kji.T)] == hint.positive).all())
 
 
 def _trying(

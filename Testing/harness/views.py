@@ -8,6 +8,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 MANAGERS = (
     "vtkMRMLSegmentationsDisplayableManager2D",
     "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLCrosshairDisplayableManager",
 )
 
 
@@ -72,11 +73,22 @@ class SliceView:
 
     def click(self, point_ras, button="Left") -> None:
         """A button, pressed and released on a point of the slice."""
+        self._send(point_ras, "Enter", "MouseMove", f"{button}ButtonPress", f"{button}ButtonRelease")
+
+    def move(self, point_ras) -> None:
+        """The mouse, moved to a point of the slice."""
+        self._send(point_ras, "Enter", "MouseMove")
+
+    def leave(self) -> None:
+        """The mouse, moved out of the view."""
+        self.interactor.InvokeEvent("LeaveEvent")
+
+    def _send(self, point_ras, *events: str) -> None:
         to_xy = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self.node.GetXYToRAS(), to_xy)
         x, y, *_ = to_xy.MultiplyPoint((*point_ras, 1))
         self.window.Render()
-        for event in ("Enter", "MouseMove", f"{button}ButtonPress", f"{button}ButtonRelease"):
+        for event in events:
             self.interactor.SetEventInformation(round(x), round(y), 0, 0, "\0", 0, None)
             self.interactor.InvokeEvent(f"{event}Event")
 

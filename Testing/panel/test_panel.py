@@ -12,7 +12,7 @@ SCRIPTS = sorted(Path(__file__).parent.glob("*_in_slicer.py"))
 # On the stand-ins for Slicer's Python layer, and on the layer itself. What takes long, or comes near to
 # nothing of that layer, runs once: on the layer, where it is there.
 ONCE = (SLICER_SOURCES.is_dir(),)
-LAYERS = {f"{name}_in_slicer.py": ONCE for name in ("users", "views", "export", "setup", "looks")}
+LAYERS = {f"{name}_in_slicer.py": ONCE for name in ("users", "views", "hover", "export", "setup", "looks")}
 CHECKS = [
     pytest.param(
         script,

@@ -140,6 +140,16 @@ class User(RuleBasedStateMachine):
         if self.running.ui.extentSlider.enabled:
             self.running.ui.extentSlider.value = level
 
+    @rule(kji=VOXELS, pen=st.sampled_from(["positivePoint", "negativePoint"]))
+    def rest(self, kji, pen):
+        ui, button = self.running.ui, getattr(self.running.ui, f"{pen}Button")
+        ui.hoverCheckBox.checked = True
+        if not button.checked:
+            button.click()
+        crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+        crosshair.SetCursorPositionRAS(ras_of(self.session, kji))
+        self.running.jobs.guard(self.running.panel.hover._ask)()
+
     @rule(pen=st.sampled_from(["positivePoint", "negativePoint", "positiveStroke", "negativeStroke"]))
     def take_pen(self, pen):
         getattr(self.running.ui, f"{pen}Button").click()

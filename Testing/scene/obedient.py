@@ -92,6 +92,8 @@ class ObedientEngine:
                     yield Preview(view.box, mask, unclamped)
                     if not wait:
                         yield None
+            if request.tentative:
+                return
             # Balls at each level.
             first = np.clip(distances / radius * ANSWER + 1, 1, NEVER).astype(np.uint8)
             first[(view.mask == positive) | view.protected] = NEVER
