@@ -172,11 +172,13 @@ class Editor:
             self.overlay.hide()
 
     def _tell_places(self) -> None:
-        places = self.session.session.doubt.places
-        if places:
-            volume = sum(place.volume_ml for place in places)
-            text = _("Doubtful places: {count}. About {volume:.1f} ml of the mask may be wrong. Key: D")
-            self.say(text.format(count=len(places), volume=volume))
+        doubt = self.session.session.doubt
+        if doubt.places:
+            percent = max(round(100 * doubt.share_of(self.session.session.mask()[doubt.box])), 1)
+            text = _(
+                "Doubtful places: {count}. About {percent} % ({volume:.1f} ml) of it is undecided. Key: D"
+            )
+            self.say(text.format(count=len(doubt.places), percent=percent, volume=doubt.volume_ml))
         else:
             self.say(_("No place is doubtful: nothing is undecided but the border itself."))
 

@@ -147,6 +147,16 @@ class Doubt:
     places: tuple[Place, ...]
 
     @property
+    def volume_ml(self) -> float:
+        """By how much the mask is expected to change in all places."""
+        return sum(place.volume_ml for place in self.places)
+
+    def share_of(self, mask: np.ndarray) -> float:
+        """That, as a part of the volume of the mask (bool of the box's shape): 1 for all of it, or more."""
+        whole_ml = np.count_nonzero(mask) * np.prod(self.grid.spacing_kji) / 1000
+        return min(self.volume_ml / whole_ml, 1.0) if whole_ml else 1.0
+
+    @property
     def worth_a_look(self) -> np.ndarray:
         """The values in the places, 0 elsewhere."""
         return np.where(self.numbers > 0, self.values, np.float32(0))

@@ -149,6 +149,8 @@ def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder
         doubt = running.editor.parameters.doubt
         assert composite.GetForegroundVolumeID() == doubt.GetID() and ui.doubtButton.checked
         assert legend_of(doubt).GetVisibility() and "Doubtful places: 1." in ui.messageLabel.text
+        mask_ml = in_node(session).sum() * 2 / 1000
+        assert f"About {round(125 / mask_ml)} % (1.2 ml) of it is undecided" in ui.messageLabel.text
         table = doubt.GetDisplayNode().GetColorNode().GetName()
         assert table == "Green", "hints are cyan and magenta, the segment is orange"
         running.press(ui.doubtButton)

@@ -7,6 +7,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 from HiDiffRefineLib.errors import SessionError
 from HiDiffRefineLib.geometry.grids import Grid, centered_grid
 from HiDiffRefineLib.inference.doubt import describe_places, mask_border, number_places
+from HiDiffRefineLib.inference.messages import Doubt, Place
 from HiDiffRefineLib.session.session import RefinementSession
 from Testing.session.acting import noise, told
 
@@ -118,3 +119,17 @@ def test_a_border_that_is_undecided_everywhere_tells_where_it_is_more_so(map_of_
     doubt[6:16, 20:45, 20:45] = 0.9
     _, (place,) = places_in(doubt, mask, grid)
     assert round((grid.ras_to_ijk @ [*place.point_ras, 1])[2]) in range(8, 14)
+
+
+def test_what_is_undecided_is_a_part_of_the_segment(map_of_a_box):
+    grid, mask, doubt = map_of_a_box
+    box = tuple(slice(0, n) for n in mask.shape)
+
+    def told(*volumes_ml):
+        places = tuple(Place(np.zeros(3), volume_ml) for volume_ml in volumes_ml)
+        return Doubt(grid, box, doubt, np.zeros(mask.shape, np.uint8), places)
+
+    whole_ml = mask.sum() * 3 / 1000
+    assert told(1.5, 0.5).volume_ml == 2 and told(1.5, 0.5).share_of(mask) == pytest.approx(2 / whole_ml)
+    assert told().share_of(mask) == 0 and told(2 * whole_ml).share_of(mask) == 1
+    assert told(1.0).share_of(np.zeros_like(mask)) == 1
