@@ -8,7 +8,7 @@ import slicer.util
 
 from Testing.harness.application import proven_module
 from Testing.panel.panel_in_slicer import ObedientWorker, click, place_point
-from Testing.scene.made_up import add_volume, agree, paint
+from Testing.scene.made_up import add_volume, agree, paint, ras_of
 from Testing.slicer_checks import outcomes
 
 
@@ -58,6 +58,16 @@ def session_on_a_ct(running):
     running.press(ui.redoButton)
     yield "undo and redo"
     assert agree(session) and len(session.session.hints) == 3
+    ui.hoverCheckBox.checked = True
+    ui.positivePointButton.click()
+    crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
+    running.longest_s = 0.0
+    crosshair.SetCursorPositionRAS(ras_of(session, (45, 361, 190)))
+    running.wait(lambda: slicer.mrmlScene.GetFirstNodeByName("HiDiffRefine question"))
+    running.timed(lambda: crosshair.SetCursorPositionRAS(ras_of(session, (45, 361, 191))))
+    ui.positivePointButton.click()
+    running.wait()
+    yield "what a click would do"
     drawn = np.zeros(array.shape, bool)
     drawn[30:34, 360:390, 160:190] = True
     paint(session.node, session.selected, drawn, session)
