@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from HiDiffRefineLib.errors import HiDiffRefineError, HintError, SessionError
 from HiDiffRefineLib.hints.hint import Click
+from HiDiffRefineLib.inference.extents import Extents
+from HiDiffRefineLib.inference.messages import Preview
 from HiDiffRefineLib.session.journal import restore
 from HiDiffRefineLib.session.session import RefinementSession
 from HiDiffRefineLib.session.trying import trying
@@ -136,3 +138,19 @@ def test_where_a_hint_cannot_land_the_reason_is_told_at_once(session):
     session.delete("cube")
     with pytest.raises(SessionError, match="No segment"):
         trying(session, Click(at(5, 5, 5), False))
+
+
+def test_no_levels_are_computed_for_a_question(session, monkeypatch):
+    answers, run = [], session.engine.run
+
+    def heard(*arguments):
+        for answer in run(*arguments):
+            answers.append(answer)
+            yield answer
+
+    monkeypatch.setattr(session.engine, "run", heard)
+    list(trying(session, Click(at(8, 12, 12), True), wait=True))
+    assert [type(answer) for answer in answers] == [Preview, Preview]
+    session.add_click(at(8, 12, 12))
+    list(session.refine())
+    assert [type(answer) for answer in answers[2:]] == [Preview, Preview, Extents]
