@@ -43,6 +43,7 @@ def describe(bundle) -> str:
     """A model card in a few lines of rich text."""
     settings = bundle.settings
     data = "; ".join(f"{source['name']} ({source['cases']})" for source in settings["training_data"])
+    data = data or _("not told")
     use = _("Research only.") if settings["research_only"] else _("Free to use under its licence.")
     lines = [
         f"<b>{use}</b> {escape(settings['license'])}",

@@ -1,4 +1,4 @@
-"""Weights of a bundle: fp16 safetensors on disk, checked by SHA-256, float32 in memory.
+"""Weights of a bundle: safetensors on disk, ours fp16, checked by SHA-256, float32 in memory.
 
 Nothing is ever unpickled: a safetensors file is a JSON header and raw numbers.
 """
@@ -72,8 +72,10 @@ def load_into(network: "torch.nn.Module", state: "dict[str, torch.Tensor]", bund
         ) from error
 
 
-def write_weights(folder: str | Path, key: str, state_dict: "dict[str, torch.Tensor]") -> None:
-    """Stores a network's weights in a bundle as fp16 and enters their size and SHA-256 in its metadata.
+def write_weights(
+    folder: str | Path, key: str, state_dict: "dict[str, torch.Tensor]", half: bool = True
+) -> None:
+    """Stores a network's weights in a bundle and enters their size and SHA-256 in its metadata.
 
     A crash between the two writes leaves a file that load_weights refuses, never one it takes by mistake.
 
@@ -81,15 +83,16 @@ def write_weights(folder: str | Path, key: str, state_dict: "dict[str, torch.Ten
         folder: the bundle's folder, with a valid metadata.json.
         key: one of the bundle's networks; names the file, models/<key>.safetensors.
         state_dict: tensors by name; integer and bool ones are stored as they are.
+        half: floating ones as fp16; if not, as they are.
 
     Raises:
-        BundleError: unknown key, or a value that fp16 cannot hold (NaN, infinite, beyond ±65504).
+        BundleError: unknown key, or, of fp16, a value that fp16 cannot hold (NaN, infinite, beyond ±65504).
     """
     import safetensors.torch
 
     bundle = load_bundle(folder)
     bundle.network(key)
-    blob = safetensors.torch.save({name: _half(name, tensor) for name, tensor in state_dict.items()})
+    blob = safetensors.torch.save({name: _stored(name, one, half) for name, one in state_dict.items()})
     file = f"models/{key}.safetensors"
     (bundle.folder / file).parent.mkdir(parents=True, exist_ok=True)
     write_whole(bundle.folder / file, blob)
@@ -164,15 +167,15 @@ def _is_lfs_pointer(path: Path) -> bool:
         return stream.read(40).startswith(b"version https://git-lfs")
 
 
-def _half(name: str, tensor: "torch.Tensor") -> "torch.Tensor":
+def _stored(name: str, tensor: "torch.Tensor", half: bool) -> "torch.Tensor":
     # A copy in any case: safetensors refuses tensors that share memory, as tied weights do.
     tensor = tensor.detach().cpu().clone().contiguous()
-    if not tensor.is_floating_point():
+    if not half or not tensor.is_floating_point():
         return tensor
-    half = tensor.half()
-    if not half.isfinite().all():
+    found = tensor.half()
+    if not found.isfinite().all():
         raise BundleError(
             f"The weights '{name}' hold a value that fp16 cannot store ({tensor.abs().max().item():g}).",
             "Train with weight decay or a lower learning rate: such weights have diverged.",
         )
-    return half
+    return found

@@ -12,8 +12,10 @@ RIM = 2
 
 
 @torch.inference_mode()
-def remove_islands(probabilities: torch.Tensor) -> None:
+def remove_islands(probabilities: torch.Tensor, share: float = ISLAND_SHARE) -> None:
     """Takes islands away, in place, from class probabilities (labels, k, j, i), background first.
+
+    A component smaller than this share of its label's largest is an island; at 1 the largest alone stays.
 
     What was an island becomes whatever else is likely there, mostly background.
     """
@@ -23,7 +25,7 @@ def remove_islands(probabilities: torch.Tensor) -> None:
         if count < 2:
             continue
         sizes = np.bincount(components.ravel())[1:]
-        small = np.flatnonzero(sizes < ISLAND_SHARE * sizes.max()) + 1
+        small = np.flatnonzero(sizes < share * sizes.max()) + 1
         if len(small) == 0:
             continue
         islands = np.isin(components, small)

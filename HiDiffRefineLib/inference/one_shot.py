@@ -14,7 +14,7 @@ from HiDiffRefineLib.dssm.typicality import profile, unlikeness
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.one_shot_hints import LabelHints, hint_map, hinted_mixture, known_of
-from HiDiffRefineLib.inference.segmentor import Prior, flat_logits, softmax, sweep
+from HiDiffRefineLib.inference.segmentor import Prior, Sweeping, flat_logits, softmax, sweep
 
 # Windows of a one-shot answer overlap by a quarter: a half costs more than twice the time.
 OVERLAP = 0.25
@@ -82,7 +82,7 @@ def run_dssm(
             found = torch.cat([last.log_posterior / variant.temperature, last.surprise], dim=1)
         return F.interpolate(found, size=window.shape[2:], mode="trilinear", align_corners=False)
 
-    found = sweep(answer, seen, patch_kji, [*flat_logits(labels), 0.0], progress, OVERLAP)
+    found = sweep(answer, seen, patch_kji, [*flat_logits(labels), 0.0], progress, Sweeping(OVERLAP))
     return OneShot(Prior(softmax(found[:labels]), grid), found[labels])
 
 

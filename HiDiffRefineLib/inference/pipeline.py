@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from HiDiffRefineLib.geometry.grids import Grid, covering_grid
 from HiDiffRefineLib.inference.checks import MODES, check_segmentor, checked_steps, unlike_in_size
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability
 from HiDiffRefineLib.inference.graphs import RefinerGraphs
+from HiDiffRefineLib.inference.imported import prepared_image, run_imported
 from HiDiffRefineLib.inference.intensity import intensity_range, scale
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.memory import why_on_processor
@@ -42,11 +43,13 @@ class Scan:
         image: (1, k, j, i) float32 in 0…1 on the device.
         grid: the image's own.
         bounds_ras: (2, 3) RAS mm, where to segment.
+        prepared: what an imported segmentor sees, made once, when first asked for; None of a bundle of ours.
     """
 
     image: torch.Tensor
     grid: Grid
     bounds_ras: np.ndarray
+    prepared: Callable[[], tuple[np.ndarray, Grid]] | None = None
 
 
 @dataclass
@@ -196,7 +199,7 @@ class Pipeline:
             box = roi.box(grid)
             array, grid = array[box], part_of(grid, box)
         image = torch.from_numpy(scale(array, low, high))[None]
-        return Scan(image.to(self.device), grid, bounds)
+        return Scan(image.to(self.device), grid, bounds, self.preparation(array, grid, low, high))
 
     def shown_range(self, volume: Volume, roi: RegionOfInterest | None = None) -> tuple[float, float]:
         """The stored values that become 0 and 1, by the bundle's rule, for the volume or a region of it."""
@@ -231,7 +234,9 @@ class Pipeline:
             if not hints:  # a small piece may be what a hint has asked for
                 remove_islands(found.prior.probabilities)
             return found.prior
-        grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
+        if scan.prepared is not None:
+            return run_imported(self.network("segmentor"), *scan.prepared(), self.bundle, progress)
+        grid = self.working_grid(scan)
         network, labels = self.network("segmentor"), len(self.bundle.labels) + 1
         if self.bundle.settings.get("mirrored"):
             network = Mirrored(network, counterparts_of(self.bundle.labels))
@@ -239,6 +244,24 @@ class Pipeline:
         prior = run_segmentor(network, scan.image, scan.grid.ijk_to_ras, grid, patch, labels, progress)
         remove_islands(prior.probabilities)
         return prior
+
+    def preparation(
+        self, values: np.ndarray, grid: Grid, low: float, high: float
+    ) -> Callable[[], tuple[np.ndarray, Grid]] | None:
+        """For `Scan.prepared`, of values (k, j, i) as stored, of which low and high became 0 and 1."""
+        if "imported" not in self.bundle.settings:
+            return None
+        rule = self.bundle.settings["intensity"]
+        if rule["rule"] == "hu_window" and (low, high) != (rule["low"], rule["high"]):
+            # An 8-bit display, whose Hounsfield units the network wants.
+            values = scale(values, low, high) * (rule["high"] - rule["low"]) + rule["low"]
+        return cache(lambda: prepared_image(values, grid, self.bundle))
+
+    def working_grid(self, scan: Scan) -> Grid:
+        """Where class probabilities of a scan lie."""
+        if scan.prepared is not None:
+            return scan.prepared()[1]
+        return covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
 
     def one_shot(
         self,
@@ -248,7 +271,7 @@ class Pipeline:
         hints: LabelHints | None = None,
     ) -> OneShot:
         """DSSM's answer on the working grid; variant None for the bundle's own."""
-        grid = covering_grid(scan.bounds_ras, self.bundle.working_spacing_kji_mm)
+        grid = self.working_grid(scan)
         variant = variant or self.dssm_variant
         patch = self.bundle.patch_size_kji
         return run_dssm(

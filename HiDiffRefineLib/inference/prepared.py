@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from HiDiffRefineLib.geometry.boxes import part_of
-from HiDiffRefineLib.geometry.grids import Grid, covering_grid
+from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.inference.intensity import scale
 from HiDiffRefineLib.inference.messages import Progress
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
@@ -60,10 +60,12 @@ class Prepared:
             VolumeError: another modality than the bundle's, a region too large for it or outside the volume.
         """
         bounds_ras, grid, image = self.pipeline.bounds_ras(self.volume, roi), self.grid, self.image(roi)
+        array = self.volume.array
         if roi is not None:
             box = roi.box(grid)
-            grid, image = part_of(grid, box), image[(slice(None), *box)]
-        return Scan(image, grid, bounds_ras)
+            grid, image, array = part_of(grid, box), image[(slice(None), *box)], array[box]
+        prepared = self.pipeline.preparation(array, grid, *self._shown[roi])
+        return Scan(image, grid, bounds_ras, prepared)
 
     def prior(
         self, roi: RegionOfInterest | None = None, progress: Progress = lambda share, what: None
@@ -76,7 +78,7 @@ class Prepared:
         """
         if roi not in self._priors:
             scan = self.scan(roi)
-            grid = covering_grid(scan.bounds_ras, self.pipeline.bundle.working_spacing_kji_mm)
+            grid = self.pipeline.working_grid(scan)
             shape = (len(self.pipeline.bundle.labels) + 1, *grid.shape_kji)
             found = self.kept.load(roi, shape)
             if found is None:

@@ -25,6 +25,27 @@ OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True)
+class Sweeping:
+    """How windows follow each other over a region.
+
+    Args:
+        overlap: share of a window that its neighbour sees too.
+        blend: weight of a window's voxels, "gaussian" or "constant".
+        padding: of a region smaller than a window, as torch names it.
+        as_trained: every window, in float32, for networks that others trained; if not, windows of nothing
+            but air are left out, and the device may compute in bfloat16.
+    """
+
+    overlap: float = OVERLAP
+    blend: str = "gaussian"
+    padding: str = "constant"
+    as_trained: bool = False
+
+
+OUR_SWEEPING = Sweeping()
+
+
+@dataclass(frozen=True)
 class Prior:
     """Class probabilities on a working grid.
 
@@ -145,17 +166,17 @@ def sweep(
     patch_kji,
     flat: Sequence[float],
     progress: Callable[[float], None] = lambda share: None,
-    overlap: float = OVERLAP,
+    how: Sweeping = OUR_SWEEPING,
 ) -> torch.Tensor:
     """What a network says of a region, window by window, blended.
 
     Args:
         network: (B, C, k, j, i) → (B, len(flat), k, j, i), on the image's device.
-        image: (C, k, j, i) float32 on the working grid; its first channel in 0…1.
+        image: (C, k, j, i) float32 on the working grid; its first channel in 0…1, unless as trained.
         patch_kji: window size in voxels.
         flat: what to say of a window of nothing but air.
         progress: called with the share of windows done.
-        overlap: of neighbouring windows.
+        how: windows follow each other.
 
     Returns:
         float32 (len(flat), k, j, i).
@@ -167,17 +188,21 @@ def sweep(
 
     def predict(batch: torch.Tensor) -> torch.Tensor:
         nonlocal done
-        found = batch.new_tensor(flat).view(1, -1, 1, 1, 1).repeat(len(batch), 1, *batch.shape[2:])
-        shows = batch[:, 0].flatten(1).std(1) > FLAT
-        if shows.any():
-            with autocast(device):
-                seen = batch[shows].contiguous(memory_format=torch.channels_last_3d)
-                found[shows] = network(seen).float()
+        if how.as_trained:
+            with torch.autocast(device.type, enabled=False):
+                found = network(batch)
+        else:
+            found = batch.new_tensor(flat).view(1, -1, 1, 1, 1).repeat(len(batch), 1, *batch.shape[2:])
+            shows = batch[:, 0].flatten(1).std(1) > FLAT
+            if shows.any():
+                with autocast(device):
+                    seen = batch[shows].contiguous(memory_format=torch.channels_last_3d)
+                    found[shows] = network(seen).float()
         done += len(batch)
         progress(done / count)
         return found
 
-    count = _window_count(shape_kji, patch_kji, overlap)
+    count = _window_count(shape_kji, patch_kji, how.overlap)
     batch = window_batch(device, shape_kji, patch_kji, len(flat))
     while True:
         try:
@@ -186,8 +211,9 @@ def sweep(
                 roi_size=tuple(patch_kji),
                 sw_batch_size=batch,
                 predictor=predict,
-                overlap=overlap,
-                mode="gaussian",
+                overlap=how.overlap,
+                mode=how.blend,
+                padding_mode=how.padding,
             )[0]
         except Exception as error:
             # Another program may have taken what was free a moment ago.

@@ -5,6 +5,7 @@ from torch import nn
 from HiDiffRefineLib.dssm.network import DSSM
 from HiDiffRefineLib.errors import BundleError, HiDiffRefineError, is_memory_full
 from HiDiffRefineLib.networks.edit_refiner import EditRefiner
+from HiDiffRefineLib.networks.imported import bare_network, imported
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 from HiDiffRefineLib.networks.segmentor import residual_unet
 
@@ -13,6 +14,8 @@ NETWORKS = {
     "bernoulli_refiner": BernoulliRefiner,
     "edit_refiner": EditRefiner,
     "dssm": DSSM,
+    "imported": imported,
+    "bare": bare_network,
 }
 
 

@@ -32,6 +32,7 @@ def test_shipped_bundle_has_licence_card_and_known_refiner(name):
     card = (bundle.folder / "docs/README.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {bundle.metadata['name']}\n")
     assert ("Research use only" in card) == bundle.research_only
+    assert bundle.settings["training_data"]
     if bundle.kind == "segmentor":
         assert load_bundle(bundle.settings["refiner"]).kind == "refiner"
 
