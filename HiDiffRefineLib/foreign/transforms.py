@@ -232,11 +232,13 @@ class After:
 
     Args:
         channels: "softmax", "sigmoid", or None where nothing tells.
-        largest_component: whether of each label only the largest piece stays.
+        largest_component: whether of some labels only the largest piece stays.
+        pieces_of: which labels, by value; None for all.
     """
 
     channels: str | None = None
     largest_component: bool = False
+    pieces_of: list[int] | None = None
 
 
 def read_after(configuration: Configuration) -> After:
@@ -264,7 +266,8 @@ def read_after(configuration: Configuration) -> After:
                 call.only("threshold", 0.5, True)
                 found.channels = found.channels or "sigmoid"
         elif call.name == "KeepLargestConnectedComponent":
-            call.get("applied_labels")
+            pieces_of = call.get("applied_labels")
+            found.pieces_of = [pieces_of] if isinstance(pieces_of, int) else pieces_of
             call.only("is_onehot", None, False, True)
             call.only("independent", True)
             call.only("connectivity", None, 3)

@@ -37,13 +37,16 @@ def read_zoo(folder: Path, given: Given) -> Foreign:
         before.steps.insert(0, {"step": "resample", "interpolation": "linear"})
     after = read_after(configuration)
     channels = _channels(after, arguments["out_channels"], given)
+    labels = _labels(metadata, channels, arguments["out_channels"], given)
+    if after.pieces_of is not None and sorted(after.pieces_of) != list(range(1, len(labels) + 1)):
+        raise unmapped(f"KeepLargestConnectedComponent of the labels {after.pieces_of} alone")
     modality = _modality(metadata, given)
     patch_ijk, windows = _windows(configuration, given)
     return Foreign(
         layout="MONAI bundle",
         about=metadata,
         modality=modality,
-        labels=_labels(metadata, channels, arguments["out_channels"], given),
+        labels=labels,
         network=(network, arguments),
         order=(2, 1, 0),  # MONAI's arrays are (i, j, k)
         channels=channels,

@@ -214,6 +214,9 @@ REFUSED = {
     | configuration(SEGRESNET, [{**RAS, "axcodes": "RRS"}], softmax_after()),
     "ScaleIntensityRange with the argument odd": before({**WINDOW, "odd": 1}),
     "transform FillHolesd after": after({"_target_": "FillHolesd", "keys": "pred"}),
+    "of the labels [2] alone": after(
+        {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": [2]}
+    ),
     "AsDiscrete with threshold = 0.3": configuration(
         UNET, [RAS, spacing(1, 1, 1)], [{"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.3}]
     ),
