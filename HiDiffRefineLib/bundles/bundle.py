@@ -86,8 +86,12 @@ class Bundle:
 
 
 def models_folder() -> Path:
-    """The folder bundles are looked up in: HIDIFF_MODELS, or models/ beside the library."""
-    return Path(os.environ.get("HIDIFF_MODELS") or Path(__file__).parents[2] / "models")
+    """The folder bundles are looked up in: HIDIFF_MODELS, or models/ within the library or beside it."""
+    if named := os.environ.get("HIDIFF_MODELS"):
+        return Path(named)
+    library = Path(__file__).parents[1]
+    within = library / "models"  # as a wheel installs them
+    return within if within.is_dir() else library.parent / "models"
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
