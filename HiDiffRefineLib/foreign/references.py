@@ -8,6 +8,8 @@ from HiDiffRefineLib.errors import BundleError
 
 # A configuration of the Model Zoo is 5 kB and asks for some hundred values.
 _MAX_BYTES, _MAX_VALUES, _MAX_DEPTH = 1 << 20, 20_000, 60
+# An expression that is nothing but a reference.
+_BARE = re.compile(r"\$@[A-Za-z0-9_#:]+")
 _SEPARATOR = re.compile(r"#|::")
 
 
@@ -27,7 +29,8 @@ class Configuration:
         """The content of the first of these entries that is there and is no expression; None if none is."""
         for key in keys:
             value = self.tree.get(key)
-            if value is not None and not (isinstance(value, str) and value.startswith("$")):
+            expression = isinstance(value, str) and value.startswith("$") and not _BARE.fullmatch(value)
+            if value is not None and not expression:
                 return self.followed(value, key)
         return None
 
@@ -39,6 +42,8 @@ class Configuration:
         """
         if not isinstance(value, str) or value[:1] not in ("$", "@", "%"):
             return value
+        if _BARE.fullmatch(value):
+            value = value[1:]
         if value[0] == "$":
             raise BundleError(
                 f"{self.file} has the expression {value[:120]} at {place}, and expressions are not run.",

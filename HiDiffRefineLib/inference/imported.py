@@ -14,6 +14,8 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.inference.islands import remove_islands
 from HiDiffRefineLib.inference.segmentor import Prior, Sweeping, flat_logits, softmax, sweep
 
+# Grids that differ by less are one to MONAI as well.
+SAME_GRID = 1e-3
 # Slices are this many times as thick as pixels are wide where nnU-Net interpolates within them only.
 FLAT_SLICES = 3
 
@@ -73,6 +75,9 @@ def run_imported(
 def _resampled(values: np.ndarray, grid: Grid, spacing_kji, interpolation: str) -> tuple[np.ndarray, Grid]:
     if interpolation == "linear":
         target = _as_monai(grid, spacing_kji)
+        same = target.shape_kji == grid.shape_kji
+        if same and np.allclose(target.ijk_to_ras, grid.ijk_to_ras, atol=SAME_GRID):
+            return values, grid  # to the last bit: rounding would make zeros nonzero
         found = resample(torch.from_numpy(values)[None], grid.ijk_to_ras, target, outside="border")
         return found[0].numpy(), target
     target = stretched(grid, spacing_kji)

@@ -90,6 +90,7 @@ def test_references_are_followed_to_plain_values_only():
     tree = {"a": "@b#1::c", "b": [0, {"c": "%d"}], "d": 7, "round": "@about", "about": "@round", "no": "@x#y"}
     configuration = Configuration(tree, "inference.json")
     assert configuration.find("absent", "a") == 7
+    assert configuration.plain(["$@a", "%d"], "here") == [7, 7]
     for name, sentence in (("round", "in a circle|not there"), ("no", "@x#y, which is not there")):
         with pytest.raises(BundleError, match=sentence):
             configuration.find(name)

@@ -263,11 +263,12 @@ def test_the_largest_piece_alone_stays_where_the_bundle_says_so(tmp_path, models
 
 
 @pytest.mark.parametrize(
-    "folder, size",
-    [("mr_hippocampus", (1, 1, 1)), ("ct_openkbp", (4, 4, 4))],
+    "folder, which, size",
+    # The second MR is stored in float, with exact zeros, at the very spacing that is asked for.
+    [("mr_hippocampus", 0, (1, 1, 1)), ("mr_hippocampus", 1, (1, 1, 1)), ("ct_openkbp", 0, (4, 4, 4))],
 )
-def test_on_a_real_case_it_says_what_monai_says(tmp_path, models, data_dir, folder, size):
-    image = sorted((data_dir / folder / "images").iterdir())[0]
+def test_on_a_real_case_it_says_what_monai_says(tmp_path, models, data_dir, folder, which, size):
+    image = sorted((data_dir / folder / "images").iterdir())[which]
     modality, scaled = ("CT", WINDOW) if "ct" in folder else ("MR", STANDARDISED)
     config = configuration(SEGRESNET, [RAS, spacing(*size), scaled], softmax_after())
     source = write_zoo(tmp_path / folder, config, zoo_metadata(THREE, modality))
@@ -309,7 +310,8 @@ def test_networks_of_other_kinds_and_former_arguments(tmp_path, models):
 
 
 def test_edits_start_from_the_same_answer_as_segment(tmp_path, models, phantom):
-    bundle = import_bundle(write_zoo(tmp_path / "some", SPLEEN, zoo_metadata(THREE)))
+    config = configuration(SEGRESNET, [RAS, spacing(3, 3, 3), WINDOW], softmax_after())
+    bundle = import_bundle(write_zoo(tmp_path / "some", config, zoo_metadata(THREE)))
     pipeline, volume = Pipeline(bundle, torch.device("cpu")), read_volume(phantom)
 
     class Kept(KeptPriors):
