@@ -1,6 +1,8 @@
 """Checks of setting up: what is missing is told, and what is installed stays; run by `run_in_slicer`."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -98,6 +100,33 @@ def check_the_user_chooses_the_device(running, folder):
     assert devices == ["cpu", "auto"] and running.editor.session.node is session.node
     answer(running, GOOD | {"gpu": ""})
     assert not selector.enabled
+
+
+def check_an_imported_model_is_among_those_to_choose_from(running, folder):
+    """As `bundles import` writes it: nobody told what it was trained on."""
+    from HiDiffRefineLib.bundles import models_folder
+
+    for name, wanted in (("refiner", "refiner"), ("hippocampus-mr", "imported")):
+        shutil.copytree(models_folder() / name / "configs", folder / wanted / "configs")
+    file = folder / "imported" / "configs" / "metadata.json"
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    steps = [{"step": "resample", "interpolation": "linear"}]
+    windows = {"overlap": 0.5, "blend": "gaussian", "padding": "constant"}
+    imported = {"from": "MONAI bundle", "steps": steps, "windows": windows}
+    metadata["hidiffrefine"] |= {"training_data": [], "imported": imported, "weights": {}, "validation": None}
+    file.write_text(json.dumps(metadata | {"name": "Spleen from elsewhere"}), encoding="utf-8")
+    models, selector = sys.modules["HiDiffRefinePanel.models"], running.ui.modelSelector
+    before = os.environ.get("HIDIFF_MODELS")
+    os.environ["HIDIFF_MODELS"] = str(folder)
+    try:
+        selector.clear()
+        bundles, problems = models.fill_models(selector)
+    finally:
+        os.environ.pop("HIDIFF_MODELS")
+        if before is not None:
+            os.environ["HIDIFF_MODELS"] = before
+    assert not problems and selector.itemText(0) == "Spleen from elsewhere"
+    assert "<b>Trained on:</b> not told" in models.describe(bundles["imported"])
 
 
 def answer(running, found: dict | None) -> None:
