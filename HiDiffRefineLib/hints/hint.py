@@ -4,6 +4,7 @@ Hints come as a list ordered in time, the newest last.
 """
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeAlias
 
 import numpy as np
@@ -27,14 +28,18 @@ class Click:
         positive: whether the point belongs to the segment.
 
     Raises:
-        HintError: a coordinate is NaN, infinite or beyond `FARTHEST_MM`.
+        HintError: not three coordinates, one is NaN, infinite or beyond `FARTHEST_MM`, or no sign.
     """
 
     point_ras: np.ndarray
     positive: bool
 
     def __post_init__(self):
-        object.__setattr__(self, "point_ras", _checked(self.point_ras, "click").reshape(3))
+        points = _checked(self.point_ras, "click")
+        if len(points) != 1:
+            raise HintError(f"A click is one point, not {len(points)}.", "Place each by itself.")
+        object.__setattr__(self, "point_ras", points[0])
+        object.__setattr__(self, "positive", _sign(self.positive))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class Scribble:
         width_mm: the pen's diameter.
 
     Raises:
-        HintError: no point, a coordinate as for `Click`, or a width not within 0…`WIDEST_MM`.
+        HintError: no point, a coordinate or sign as for `Click`, or a width not within 0…`WIDEST_MM`.
     """
 
     points_ras: np.ndarray
@@ -55,15 +60,16 @@ class Scribble:
     width_mm: float
 
     def __post_init__(self):
-        points = _checked(self.points_ras, "scribble").reshape(-1, 3)
+        points = _checked(self.points_ras, "scribble")
         if not len(points):
             raise HintError("The scribble has no points.", "Draw it again.")
-        if not 0 < self.width_mm <= WIDEST_MM:
+        if not isinstance(self.width_mm, (Real, np.number)) or not 0 < self.width_mm <= WIDEST_MM:
             raise HintError(
-                f"A scribble cannot be {self.width_mm:g} mm wide.",
+                f"A scribble cannot be {self.width_mm} mm wide.",
                 f"Choose a width of more than 0 and at most {WIDEST_MM:g} mm.",
             )
         object.__setattr__(self, "points_ras", points)
+        object.__setattr__(self, "positive", _sign(self.positive))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +82,8 @@ class Painted:
         positive: whether the paint belongs to the segment.
 
     Raises:
-        HintError: nothing is painted, or the affine places the mask nowhere.
+        HintError: nothing is painted, no labelmap in three dimensions, no sign, or the affine places it
+            nowhere.
     """
 
     mask: np.ndarray
@@ -84,9 +91,15 @@ class Painted:
     positive: bool
 
     def __post_init__(self):
-        mask = np.asarray(self.mask, bool)
-        ijk_to_ras = np.array(self.ijk_to_ras, float)
-        if not (np.abs(ijk_to_ras) < FARTHEST_MM).all() or np.linalg.matrix_rank(ijk_to_ras) < 4:
+        mask, ijk_to_ras = np.asarray(self.mask), np.array(self.ijk_to_ras, float)
+        if mask.ndim != 3 or mask.dtype.kind not in "buif" or not (mask == np.floor(mask)).all():
+            raise HintError(
+                "What was painted is no labelmap: a block of whole numbers in three dimensions.",
+                "Paint on a segmentation or a labelmap, and cut maps of probabilities first.",
+            )
+        mask = mask.astype(bool)
+        somewhere = ijk_to_ras.shape == (4, 4) and (np.abs(ijk_to_ras) < FARTHEST_MM).all()
+        if not somewhere or np.linalg.matrix_rank(ijk_to_ras) < 4:
             raise HintError(
                 "The painted labelmap has no place in space (singular or infinite matrix).",
                 "Paint on a segmentation whose reference geometry is the image.",
@@ -96,6 +109,7 @@ class Painted:
         sides = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
         box = tuple(slice(int(side[0]), int(side[-1]) + 1) for side in sides)
         object.__setattr__(self, "mask", _frozen(mask[box].copy()))
+        object.__setattr__(self, "positive", _sign(self.positive))
         cropped = part_of(Grid(mask.shape, ijk_to_ras), box)
         object.__setattr__(self, "ijk_to_ras", _frozen(cropped.ijk_to_ras))
 
@@ -119,14 +133,28 @@ def bounds_ras(hint: Hint) -> np.ndarray:
 
 
 def _checked(points: np.ndarray, kind: str) -> np.ndarray:
-    """A copy of RAS coordinates in mm that nobody can change; refuses what is no place."""
-    points = np.array(points, float)
+    """A copy (n, 3) of RAS coordinates in mm that nobody can change; refuses what is no place."""
+    try:
+        points = np.array(points, float).reshape(-1, 3)
+    except (TypeError, ValueError) as error:
+        raise HintError(
+            f"The {kind} has coordinates that are not R, A, S in mm.", "Give three numbers for each point."
+        ) from error
     if not (np.abs(points) < FARTHEST_MM).all():  # NaN fails the comparison as well
         raise HintError(
             f"The {kind} has a coordinate that is not a number, or farther than 1 km away.",
             "Remove this hint and place it again.",
         )
     return _frozen(points)
+
+
+def _sign(positive: bool) -> bool:
+    """Whether a hint is positive; -1 and "no" would count as true."""
+    if not isinstance(positive, (bool, np.bool_)):
+        raise HintError(
+            f"A hint is positive or not: True or False, not {positive!r}.", "Say which of the two it is."
+        )
+    return bool(positive)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

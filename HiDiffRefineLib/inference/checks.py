@@ -53,15 +53,20 @@ def unlike_in_size(bundle: Bundle, bounds_ras: np.ndarray, spacing_kji: Sequence
     return None
 
 
+def is_whole(value: object) -> bool:
+    """Whether something is a whole number, Python's or NumPy's; True is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def checked_steps(refiner: Bundle, steps: int | None) -> int:
     """The number of reverse steps; None for the refiner's default.
 
     Raises:
-        ConfigError: more steps than the refiner's chain has, or none.
+        ConfigError: no whole number, more steps than the refiner's chain has, or none.
     """
     longest = refiner.settings["chain"]["T"]
     if steps is None:
         return refiner.settings["steps"]
-    if not 1 <= steps <= longest:
+    if not is_whole(steps) or not 1 <= steps <= longest:
         raise ConfigError(f"{steps} reverse steps are not possible.", f"Choose 1 to {longest}.")
-    return steps
+    return int(steps)

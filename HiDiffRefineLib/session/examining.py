@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from HiDiffRefineLib.volumes.checks import checking_intensities
+from HiDiffRefineLib.volumes.checks import check_affine, checking_intensities
 from HiDiffRefineLib.volumes.volume import Volume
 
 Result = TypeVar("Result")
@@ -16,13 +16,14 @@ def examine(volume: Volume) -> int:
     """Refuses what no session can be opened on; else the checksum by which journals know the volume.
 
     Raises:
-        VolumeError: as `check_intensities`.
+        VolumeError: as `check_affine` and `check_intensities`.
     """
     return run(examining(volume))
 
 
 def examining(volume: Volume) -> Generator[None, None, int]:
     """`examine` some slices at a time."""
+    check_affine(volume.ijk_to_ras)
     checksum = 0
     for part in checking_intensities(volume.array):
         checksum = zlib.crc32(np.ascontiguousarray(part), checksum)

@@ -19,6 +19,7 @@ from HiDiffRefineLib.session.checks import (
     check_free,
     check_level,
     check_new_hint,
+    check_places,
     check_possible,
     checked,
     found,
@@ -296,10 +297,13 @@ class RefinementSession:
                 self._do("lock", block=free)
 
     def withdraw(self, name: str, numbers: Sequence[int]) -> None:
-        """Takes hints of a segment back, by their places in its list, as one undo step; its mask stays."""
+        """Takes hints of a segment back, by their places in its list, as one undo step; its mask stays.
+
+        Raises:
+            SessionError: no such hint.
+        """
         self._settle()
-        found(name, self.state)
-        numbers = [int(number) for number in numbers]  # the journal knows no numbers of numpy
+        numbers = check_places(numbers, found(name, self.state).told.hints)
         if numbers:
             self._do("withdraw", name=name, numbers=numbers)
 
@@ -313,7 +317,7 @@ class RefinementSession:
         """Gives a segment another name.
 
         Raises:
-            SessionError: a segment of that name is there.
+            SessionError: a segment of that name is there, or it is no name.
         """
         self._settle()
         found(name, self.state)

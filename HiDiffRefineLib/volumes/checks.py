@@ -69,6 +69,15 @@ def check_place(ijk_to_ras: np.ndarray) -> None:
         raise nowhere()
 
 
+def check_affine(ijk_to_ras: np.ndarray) -> None:
+    """Refuses (VolumeError) what is no 4×4 of numbers, and axes that are singular or not at right angles."""
+    if np.shape(ijk_to_ras) != (4, 4):
+        raise nowhere()
+    check_place(ijk_to_ras)
+    axes = ijk_to_ras[:3, :3]
+    check_direction(axes / np.maximum(np.linalg.norm(axes, axis=0), np.finfo(float).tiny))
+
+
 def nowhere() -> VolumeError:
     """The refusal of a place that no image has."""
     return VolumeError(

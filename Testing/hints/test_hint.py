@@ -40,10 +40,11 @@ def test_paint_without_a_place_is_refused(diagonal):
         Painted(np.ones((3, 4, 5), bool), np.diag(diagonal), True)
 
 
-def test_wrong_shapes_are_a_programmers_error():
-    with pytest.raises(ValueError):
-        Click((1, 2), True)
-    with pytest.raises(ValueError):
+def test_points_that_are_not_three_numbers_each_are_refused():
+    for points in ((1, 2), "here", [(1, 2, 3), (4, 5, 6)]):
+        with pytest.raises(HintError):
+            Click(points, True)
+    with pytest.raises(HintError, match="not R, A, S in mm"):
         Scribble([(1, 2), (3, 4)], True, 2)
 
 

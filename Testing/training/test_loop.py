@@ -131,7 +131,7 @@ def test_a_finished_run_is_not_trained_further(make_config):
 def test_time_ends_a_run_too(make_config):
     run(make_config(minutes=0.5 / 60))
     state = checkpoint(make_config())
-    assert state["iteration"] > 0 and state["spent"] == pytest.approx(0.5, abs=0.4)
+    assert state["iteration"] > 0 and state["seconds"] == pytest.approx(0.5, abs=0.4)
 
 
 def test_warm_start_begins_with_those_weights(make_config, tmp_path):
@@ -181,3 +181,15 @@ def test_a_batch_with_an_infinite_gradient_is_left_out(make_config):
     averaged = run(config, one_bad)
     assert torch.equal(seen[1], seen[2]) and not torch.equal(seen[2], seen[3])
     assert all(weight.isfinite().all() for weight in averaged.parameters())
+    assert (checkpoint(config)["steps"], checkpoint(config)["skipped"]) == (4, 1)
+
+
+def test_too_many_of_them_stop_the_run(make_config, monkeypatch):
+    monkeypatch.setattr(loop, "COUNTED_FROM", 5)
+
+    def bad(model, batch):
+        weights = torch.cat([p.flatten() for p in model.parameters()])
+        return loss(model, batch) | {"bad": (0 * weights).abs().sqrt().sum()}
+
+    with pytest.raises(ConfigError, match="5 of 5 steps had gradients that are not finite"):
+        run(make_config(iterations=9), bad)
