@@ -34,7 +34,12 @@ UNHINTED_SHARE, MOST_HINTS, REFINED_FIRST_SHARE = 0.08, 10, 0.35
 TERMINAL_SHARE, SCHEDULE_LENGTHS, MOST_STEPS = 0.6, (2, 3, 4), 2
 # Changes are linked within this many voxels (k, j, i), pieces of errors within as many steps of flooding.
 LINK_KJI, LINK_STEPS = (1, 2, 2), 40
-NEAR_WEIGHT, PIECE_WEIGHT = 4.0, 0.5
+NEAR_WEIGHT = 4.0
+# Around the piece that a hint points at, cross-entropy counts a voxel as one over the piece's size, at least
+# this one, up to so many voxels (k, j, i) beyond it. The Dice coefficient of what is changed has half a say:
+# where a piece is hard to hit, it is best off with every voxel that is wrong in one of five cases.
+SMALLEST_PIECE, AROUND_KJI = 100, (3, 7, 7)
+CHANGE_WEIGHT = 0.5
 
 
 class SessionHints:
@@ -195,8 +200,9 @@ def _denoised(network, state, prior, t_share: float, features) -> torch.Tensor:
 def answer_losses(logits, truth, mask, hints: SessionHints, told, hinted: bool) -> dict[str, torch.Tensor]:
     """Cross-entropy and Dice of the mask; after a hint, also of the piece of the error that it points at.
 
-    `change` is the Dice of what is changed the hint's way against that piece: what is changed beyond it, and
-    not wrong, counts as harm; other wrong places count as nothing.
+    Of what may change the hint's way, the piece and its surroundings count in `piece` voxel by voxel, so that
+    one half is one half; `change` is the Dice of all of it against that piece. What is changed beyond it, and
+    not wrong, counts as harm in both; other wrong places count as nothing.
 
     Args:
         told: (B,) 1. for samples that count.
@@ -207,13 +213,23 @@ def answer_losses(logits, truth, mask, hints: SessionHints, told, hinted: bool) 
     terms = {"bce": (entropy * weight).flatten(1).mean(1)}
     terms["dice"] = 1 - _dice(probability, truth)
     # Every answer gives the same names, so that logs and devices agree; without a hint these count nothing.
-    region = F.max_pool3d(F.max_pool3d(hints.piece, 3, 1, 1), (3, 5, 5), 1, (1, 2, 2)).flatten(1)
-    terms["piece"] = PIECE_WEIGHT * (entropy.flatten(1) * region).sum(1) / region.sum(1).clamp(min=1)
     grows = hints.positive > 0.5
     may = torch.where(grows, mask < 0.5, mask > 0.5).float() * (1 - (hints.error - hints.piece).clamp(0, 1))
+    size = hints.piece.flatten(1).sum(1)
+    around = may * _widened(hints.piece, AROUND_KJI)
+    terms["piece"] = (entropy * around).flatten(1).sum(1) / (size + SMALLEST_PIECE)
     changed = torch.where(grows, probability, 1 - probability) * may
-    terms["change"] = float(hinted) * (1 - _dice(changed, hints.piece))
+    terms["change"] = CHANGE_WEIGHT * float(hinted) * (1 - _dice(changed, hints.piece))
     return {name: (term * told).sum() / told.sum().clamp(min=1) for name, term in terms.items()}
+
+
+def _widened(x: torch.Tensor, reach_kji) -> torch.Tensor:
+    """Maxima over boxes of so many voxels on each side, of (B, 1, k, j, i)."""
+    for axis, reach in enumerate(reach_kji):
+        kernel, pad = [1, 1, 1], [0, 0, 0]
+        kernel[axis], pad[axis] = 2 * reach + 1, reach
+        x = F.max_pool3d(x, kernel, 1, pad)
+    return x
 
 
 def _dice(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

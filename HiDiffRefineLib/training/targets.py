@@ -17,8 +17,9 @@ SPOT_RADII = (1.5, 20.0)
 KNOWN_SHARE, ONE_SHARE = 0.75, 0.3
 # Radius within which tissue hangs together, in voxels of the plane, and how unlike it may be.
 TISSUE_RADII, TISSUE_TOLERANCE = (3.0, 40.0), (0.02, 0.15)
-# Voxels of tissue that make a target.
-TISSUE_VOXELS = (15, 80_000)
+# Voxels of tissue that make a target, and the share of its border that the image shows: what ends at a radius
+# in the midst of a large organ teaches that a click there means a ball.
+TISSUE_VOXELS, TISSUE_SHOWN = (15, 80_000), 0.7
 # Flooding goes so many steps, from voxel to voxel of this size (k, j, i).
 FLOOD, HALF_KJI = 32, (1, 2, 2)
 
@@ -130,15 +131,18 @@ def grown(
     radius = _log_uniform((batch, 1), *TISSUE_RADII, device)
     distance = distances(image, center, _radii(radius, flat, 0.2))
     distance = distance + 0.2 * smooth_noise(image, (8, 12, 12))
-    allowed = ((smooth - grey).abs() < uniform(image, *TISSUE_TOLERANCE)) & (distance < 1) & (grey > 0.02)
+    alike = ((smooth - grey).abs() < uniform(image, *TISSUE_TOLERANCE)) & (grey > 0.02)
     seed = torch.zeros_like(image).flatten(1).scatter_(1, flat_index[:, None], 1.0).view_as(image)
-    tissue = flood(seed, allowed.float())
+    tissue = flood(seed, (alike & (distance < 1)).float())
+    border = F.max_pool3d(tissue, 3, 1, 1) - tissue
+    hidden = (border * alike).sum((2, 3, 4), keepdim=True) / border.sum((2, 3, 4), keepdim=True).clamp(min=1)
     rounded = (blurred(tissue, (0.4, 0.7, 0.7)) > 0.5).float()
     size = tissue.sum((2, 3, 4), keepdim=True)
     # A few voxels would not outlive the rounding.
     tissue = torch.where(size < 200, tissue, rounded)
     size = tissue.sum((2, 3, 4), keepdim=True)
-    return tissue, (size >= TISSUE_VOXELS[0]) & (size <= TISSUE_VOXELS[1])
+    found = (size >= TISSUE_VOXELS[0]) & (size <= TISSUE_VOXELS[1]) & (hidden <= 1 - TISSUE_SHOWN)
+    return tissue, found
 
 
 def corrupted(prior: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

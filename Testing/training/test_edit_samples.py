@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from HiDiffRefineLib.training import edit_samples
+from HiDiffRefineLib.training import edit_samples, targets
 from HiDiffRefineLib.training.cases import Case
 from HiDiffRefineLib.training.device_volumes import device_volume, sampled, unit_coordinates, unit_matrix
 from HiDiffRefineLib.training.edit_samples import EditSamples
@@ -97,14 +97,22 @@ def test_flooding_stays_within_what_is_allowed_and_needs_a_link():
     assert torch.equal(found[..., :6], allowed[..., :6]) and not found[..., 6:].any()
 
 
-def test_tissue_hangs_together_and_is_alike():
+def test_tissue_hangs_together_and_is_alike(monkeypatch):
     torch.manual_seed(0)
-    image = torch.full((4, 1, 16, 32, 32), 0.2)
-    image[..., 8:24, 8:24] = 0.7
-    tissue, any_found = grown(image, torch.ones(4), np.random.default_rng(0))
+    monkeypatch.setattr(targets, "TISSUE_RADII", (20.0, 40.0))
+    image = torch.full((8, 1, 16, 32, 32), 0.2)
+    image[..., 4:12, 8:24, 8:24] = 0.7
+    tissue, any_found = grown(image, torch.ones(8), np.random.default_rng(0))
     assert any_found.any()
     for one, picture in zip(tissue[any_found.flatten()], image[any_found.flatten()], strict=True):
         assert picture[one > 0].std() < 0.1
+
+
+def test_tissue_whose_border_cannot_be_seen_is_no_target():
+    torch.manual_seed(0)
+    even = torch.full((8, 1, 16, 64, 64), 0.5)
+    _, any_found = grown(even, torch.ones(8), np.random.default_rng(0))
+    assert not any_found.any()
 
 
 def test_sampling_is_the_resampling_of_the_product():

@@ -9,6 +9,7 @@ from HiDiffRefineLib.networks.edit_refiner import CONDITION_CHANNELS
 from HiDiffRefineLib.training import edit_sessions
 from HiDiffRefineLib.training.edit_samples import Samples
 from HiDiffRefineLib.training.edit_sessions import (
+    CHANGE_WEIGHT,
     SessionHints,
     answer_losses,
     condition_of,
@@ -86,14 +87,33 @@ def test_losses_blame_harm_and_reward_the_piece():
     hints.positive = hints.given = torch.ones(2, 1, 1, 1, 1)
     hints.error, hints.piece = truth, boxes(LEFT)
 
-    def change(said):
-        return float(answer_losses(20 * (said - 0.5), truth, mask, hints, told, True)["change"])
+    def losses(said):
+        return answer_losses(20 * (said - 0.5), truth, mask, hints, told, True)
 
     harm = boxes(LEFT, ((2, 16, 2), (6, 22, 22)))
-    assert change(boxes(LEFT)) < 0.01
-    assert change(boxes(LEFT, RIGHT)) < 0.01  # the other piece is wrong too: no harm
-    assert change(torch.zeros_like(truth)) > 0.9
-    assert 0.2 < change(harm) < 0.9
+    for name, most in (("change", CHANGE_WEIGHT), ("piece", 10.0)):
+        right, both, nothing, beyond = (
+            float(losses(said)[name])
+            for said in (boxes(LEFT), boxes(LEFT, RIGHT), torch.zeros_like(truth), harm)
+        )
+        assert right < 0.01 * most
+        assert both < 0.01 * most  # the other piece is wrong too: no harm
+        assert nothing > 0.4 * most and 0.1 * most < beyond < 0.9 * most
+
+
+def test_around_a_piece_one_half_is_one_half():
+    """Where a quarter of such voxels are wrong, the best answer is a quarter: Dice alone would say one."""
+    torch.manual_seed(0)
+    hints, told, shape = SessionHints(torch.zeros(1, 1, 4, 24, 24)), torch.ones(1), (1, 1, 4, 24, 24)
+    hints.positive = hints.given = torch.ones(1, 1, 1, 1, 1)
+    truth = (torch.rand(shape) < 0.25).float()
+    hints.error = hints.piece = truth
+    mask = torch.zeros(shape)
+    offered = torch.logit(torch.tensor([0.1, 0.25, 0.5, 0.9]))
+    found = [
+        float(answer_losses(torch.full(shape, p), truth, mask, hints, told, True)["piece"]) for p in offered
+    ]
+    assert min(found) == found[1]
 
 
 class Echo(torch.nn.Module):
