@@ -120,7 +120,9 @@ def test_another_volume_or_model_is_refused(session, pipeline):
     path, volume = session.journal.path, session.engine.volume
     array = volume.array.copy()
     array[0, 0, 0] += 1
-    for other in (Volume(array, volume.ijk_to_ras), Volume(volume.array, volume.ijk_to_ras + 1), noise(9)):
+    elsewhere = volume.ijk_to_ras.copy()
+    elsewhere[:3, 3] += 1
+    for other in (Volume(array, volume.ijk_to_ras), Volume(volume.array, elsewhere), noise(9)):
         with pytest.raises(SessionError, match="is about another volume") as caught:
             restore(path, other, pipeline)
         assert caught.value.remedy
