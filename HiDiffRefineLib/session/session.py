@@ -303,8 +303,7 @@ class RefinementSession:
             SessionError: no such hint.
         """
         self._settle()
-        numbers = check_places(numbers, found(name, self.state).told.hints)
-        if numbers:
+        if numbers := check_places(numbers, found(name, self.state).told.hints):
             self._do("withdraw", name=name, numbers=numbers)
 
     def delete(self, name: str) -> None:
