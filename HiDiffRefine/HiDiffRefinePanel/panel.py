@@ -9,6 +9,7 @@ from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.nodes import SEGMENTATION, VOLUME, hide_own, loaded_volume, show_volume
 from HiDiffRefinePanel.pens import Pens
+from HiDiffRefinePanel.segment_table import SegmentTable
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
 from HiDiffRefinePanel.wheel import Wheel
@@ -46,6 +47,7 @@ class Panel:
             }
         )
         self.wheel = Wheel(guard(self._on_wheel))
+        self.segments = SegmentTable(ui, guard, self._on_segment)
         self._connect()
         self.jobs.changed = self.refresh
         self.jobs.failed = lambda error: self.say(told(error))
@@ -132,7 +134,6 @@ class Panel:
         ui.segmentButton.enabled = segmentor and not running
         ui.refineExistingButton.enabled = bool(chosen and not running and session is None)
         ui.refineSection.enabled = selected is not None
-        ui.segmentSelector.enabled = session is not None
         self._make_room(session is not None)
         self._show_before()
         steps = session.session.state if session is not None else None
@@ -143,7 +144,7 @@ class Panel:
         ui.cancelButton.visible = ui.progressBar.visible = running
         if not running:
             self._progress(0.0, "")
-        self._show_segments()
+        self.segments.show(session)
         self._show_extent()
         hints = session.session.hints if selected is not None else ()
         waiting = len(session.session.pending) if selected is not None else 0
@@ -155,7 +156,8 @@ class Panel:
     def _make_room(self, working: bool) -> None:
         """As a session begins or ends, what was chosen for it folds up or down: a screen is not high."""
         if working != self._working:
-            self._working = self.ui.inputSection.collapsed = working
+            self._working = working
+            self.ui.inputSection.collapsed = self.ui.priorSection.collapsed = working
 
     def _show_before(self) -> None:
         before = self.editor.before
@@ -168,7 +170,6 @@ class Panel:
         ui, guard = self.ui, self.jobs.guard
         ui.modelSelector.connect("currentIndexChanged(int)", lambda index: guard(self._on_model)(index))
         ui.deviceSelector.connect("activated(int)", lambda index: guard(self._on_device)(index))
-        ui.segmentSelector.connect("activated(int)", lambda index: guard(self._on_segment)(index))
         for button, act in (
             (ui.setupButton, self.setup.install),
             (ui.segmentButton, self.editor.segment),
@@ -271,8 +272,8 @@ class Panel:
         self.editor.device = self.ui.deviceSelector.itemData(index)
         self.refresh()
 
-    def _on_segment(self, index: int) -> None:
-        self._press(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
+    def _on_segment(self, segment_id: str) -> None:
+        self._press(lambda: self.editor.select(segment_id))
         self._lift_pens()
 
     def _export(self) -> None:
@@ -324,20 +325,6 @@ class Panel:
         self.pens.lift()
         for name in PENS:
             getattr(self.ui, f"{name}Button").checked = False
-
-    def _show_segments(self) -> None:
-        """The session's segments in the selector, only where they changed: a menu may be open."""
-        session, selector = self.editor.session, self.ui.segmentSelector
-        wanted = []
-        if session is not None:
-            wanted = [(key, session.name_of(key)) for key in session.keys if session.name_of(key)]
-        there = [(selector.itemData(n), selector.itemText(n)) for n in range(selector.count)]
-        if there != wanted:
-            selector.clear()
-            for segment_id, name in wanted:
-                selector.addItem(name, segment_id)
-        if session is not None and session.selected is not None:
-            selector.currentIndex = [segment_id for segment_id, _name in wanted].index(session.selected)
 
     def _progress(self, share: float, what: str) -> None:
         self.ui.progressBar.value = int(100 * share)

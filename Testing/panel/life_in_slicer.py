@@ -199,7 +199,7 @@ def check_what_nobody_foresaw_is_told_with_the_place_of_the_log(running, folder)
     for owner, name, act in (
         (session, "undo", ui.undoButton.click),
         (session, "undo", undo.activated.emit),
-        (editor, "select", lambda: ui.segmentSelector.activated.emit(1)),
+        (editor, "select", lambda: ui.segmentsTable.setSelectedSegmentIDs(list(session.keys)[1:])),
         (editor, "set_extent", lambda: setattr(ui.extentSlider, "value", 9)),
         (running.panel.pens, "take", ui.positivePointButton.click),
         (editor, "look", editor.parameters.parameterNode.Modified),

@@ -7,6 +7,7 @@ import slicer.util
 from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.scene.segmentation_nodes import mask_in, segment_ids
 from Testing.harness.application import proven_module
+from Testing.harness.segment_widgets import EYE, NAME, STATUS
 from Testing.panel.panel_in_slicer import click, place_point, with_prior
 from Testing.scene.made_up import add_volume, in_node
 from Testing.slicer_checks import outcomes
@@ -59,9 +60,7 @@ def segment_mask_of(node, segment_id, session):
 
 
 def choose(running, segment_id):
-    selector = running.ui.segmentSelector
-    selector.currentIndex = selector.findData(segment_id)
-    selector.activated.emit(selector.currentIndex)
+    running.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
     running.wait()
 
 
@@ -97,13 +96,13 @@ def check_what_is_chosen_once_makes_room_for_the_work(running, folder):
     ui = running.ui
     assert ui.cardSection.collapsed and ui.exportSection.collapsed and not ui.inputSection.collapsed
     with_prior(running)
-    assert ui.inputSection.collapsed and not ui.refineSection.collapsed
+    assert ui.inputSection.collapsed and ui.priorSection.collapsed and not ui.refineSection.collapsed
     ui.inputSection.collapsed = False  # by the user, who is not contradicted
     click(running, (8, 25, 14))
     assert not ui.inputSection.collapsed
     ui.inputSection.collapsed = True
     slicer.mrmlScene.Clear(False)
-    assert not ui.inputSection.collapsed
+    assert not ui.inputSection.collapsed and not ui.priorSection.collapsed
     running.panel.say("told")
     running.picture()
     assert 0 <= ui.messageLabel.geometry.top() < ui.inputSection.geometry.top()
@@ -164,3 +163,57 @@ def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder
     running.press(ui.doubtButton)
     slicer.mrmlScene.RemoveNode(session.volume_node)
     assert composite.GetForegroundVolumeID() is None and not ui.doubtButton.checked
+
+
+def check_segments_are_seen_and_chosen_in_slicers_own_table(running, folder):
+    ui = running.ui
+    running.picture()
+    assert not ui.segmentsTable.visible and not ui.show3DButton.visible and ui.newSegmentButton.visible
+    session = with_prior(running)
+    first, second = session.keys
+    table, shown = ui.segmentsTable, session.node.GetDisplayNode()
+    assert table.visible and table.segmentCount == 2 and table.selectedSegmentIDs() == (first,)
+    assert table.selectionMode == 1, "one at a time"
+    ui.positivePointButton.click()
+    choose(running, second)
+    assert session.selected == second and not ui.positivePointButton.checked
+    table.tableWidget().cellClicked.emit(table.rowForSegmentID(first), EYE)
+    assert not shown.GetSegmentVisibility(first)
+    ui.newSegmentButton.click()
+    assert table.selectedSegmentIDs() == (session.selected,) != (second,)
+    choose(running, second)
+    ui.acceptButton.click()
+    assert "✓" in [table.tableWidget().item(n, STATUS).text() for n in range(3)]
+    table.tableWidget().item(table.rowForSegmentID(second), NAME).setText("renamed")
+    running.wait()
+    assert session.session.selected == "renamed"
+    table.clearSelection()
+    click(running, (8, 30, 14))
+    assert table.selectedSegmentIDs() == (second,)
+    session.node.GetSegmentation().RemoveSegment(second)
+    assert session.selected == second, "noted only: Slicer is in the middle of it"
+    running.wait()
+    assert table.selectedSegmentIDs() == (session.selected,) != (second,)
+    running.press(ui.undoButton)
+    assert table.segmentCount == 3
+    ui.segmentationSelector.setCurrentNode(None)
+    assert not table.visible and table.segmentationNode() is None
+
+
+def check_surfaces_and_opacity(running, folder):
+    session, ui = with_prior(running), running.ui
+    segmentation, shown = session.node.GetSegmentation(), session.node.GetDisplayNode()
+    assert ui.show3DButton.enabled and ui.opacitySlider.value == shown.GetOpacity2DFill() == 0.5
+    running.press(ui.show3DButton)
+    assert segmentation.ContainsRepresentation("Closed surface")
+    running.press(ui.show3DButton)
+    assert not segmentation.ContainsRepresentation("Closed surface")
+    ui.opacitySlider.value = 0.25
+    assert shown.GetOpacity2DFill() == 0.25 and shown.GetOpacity2DOutline() == 1
+    shown.SetOpacity2DFill(0.333)  # by the Segmentations module
+    running.leave()
+    running.enter()
+    assert shown.GetOpacity2DFill() == 0.333 and ui.opacitySlider.value == 0.33
+    click(running, (8, 25, 14))
+    running.press(ui.compareButton)
+    assert before_nodes()[0].GetDisplayNode().GetOpacity2DFill() == 0.333

@@ -64,7 +64,7 @@ def check_nothing_can_be_pressed_before_there_is_a_volume(running, folder):
 
 def check_segment_click_undo_redo_accept(running, folder):
     session, ui = with_prior(running), running.ui
-    assert ui.segmentSelector.count == 2 and ui.refineSection.enabled
+    assert ui.segmentsTable.segmentCount == 2 and ui.refineSection.enabled
     before = in_node(session)
     click(running, (8, 25, 14))
     after = in_node(session)
@@ -196,9 +196,9 @@ def check_an_existing_segmentation_is_refined_and_a_new_segment_started(running,
     running.ui.refineExistingButton.click()
     running.wait()
     session = running.editor.session
-    assert session.node is node and running.ui.segmentSelector.count == 2
+    assert session.node is node and running.ui.segmentsTable.segmentCount == 2
     running.ui.newSegmentButton.click()
-    assert running.ui.segmentSelector.count == 3 and running.ui.segmentSelector.currentText == "New segment"
+    assert running.ui.segmentsTable.segmentCount == 3 and session.session.selected == "New segment"
     click(running, (3, 30, 14))
     assert in_node(session)[3, 30, 14] and agree(session)
 
@@ -248,9 +248,9 @@ def check_volume_and_scene_may_go_at_any_moment(running, folder):
     with_prior(running)
     slicer.mrmlScene.Clear(False)
     running.wait()
-    assert running.editor.session is None and running.ui.segmentSelector.count == 0
+    assert running.editor.session is None and running.ui.segmentsTable.segmentCount == 0
     with_prior(running)
-    assert running.ui.segmentSelector.count == 2
+    assert running.ui.segmentsTable.segmentCount == 2
 
 
 def check_a_session_that_a_crash_ended_is_gone_on_with(running, folder):
@@ -282,7 +282,7 @@ def check_a_session_that_a_crash_ended_is_gone_on_with(running, folder):
     assert ui.recoverButton.visible and "ended unexpectedly" in ui.leftoverLabel.text
     running.press(ui.recoverButton)
     session = running.editor.session
-    assert not ui.recoverButton.visible and agree(session) and ui.segmentSelector.currentText == "New segment"
+    assert not ui.recoverButton.visible and agree(session) and session.session.selected == "New segment"
     assert ui.hintsLabel.text == "Hints held: 1 of 1"
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 2
     for name, mask in masks.items():

@@ -31,8 +31,8 @@ def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
         running.ui.modelSelector.currentIndex = running.ui.modelSelector.findData("hippocampus-mr")
         running.ui.segmentButton.click()
         running.wait(timeout_s=300)
-        segment = next(n for n in range(2) if "anterior" in running.ui.segmentSelector.itemText(n))
-        running.editor.select(list(running.editor.session.keys)[segment])
+        session = running.editor.session
+        running.editor.select(next(key for key in session.keys if "anterior" in session.name_of(key)))
         names = [save(running, volume, folder, "prior")]
         running.ui.negativePointButton.click()
         points = running.editor.session.hint_nodes.negative
