@@ -124,6 +124,14 @@ class Editor:
         self.session.select(segment_id)
         self.shown()
 
+    def delete_hint(self, hint) -> None:
+        """Takes a hint of the selected segment back, as the deletion of its point does."""
+        self.jobs.cancel()
+        self._take_hints()
+        self.session.withdraw(hint)
+        self._on_changed()
+        self.shown()
+
     def undo(self) -> None:
         """Takes the newest step back."""
         self._go(lambda session: session.undo())
@@ -305,6 +313,7 @@ class Editor:
     def _take_hints(self) -> None:
         from HiDiffRefineLib.errors import HintError
 
+        self.session.withdraw_deleted()
         try:
             self.session.take_hints()
         except HintError as error:
@@ -326,6 +335,7 @@ class Editor:
     def _go(self, act: Callable) -> None:
         if self.session is not None:
             self.jobs.cancel()
+            self.session.withdraw_deleted()
             act(self.session)
             self.shown()
 

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
+from HiDiffRefinePanel.hint_list import HintList
 from HiDiffRefinePanel.journals import kept
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
@@ -47,6 +48,7 @@ class Panel:
             }
         )
         self.wheel = Wheel(guard(self._on_wheel))
+        self.hints = HintList(ui, guard, lambda hint: self._press(lambda: self.editor.delete_hint(hint)))
         self.segments = SegmentTable(ui, guard, self._on_segment)
         self._connect()
         self.jobs.changed = self.refresh
@@ -145,6 +147,7 @@ class Panel:
         if not running:
             self._progress(0.0, "")
         self.segments.show(session)
+        self.hints.show(session)
         self._show_extent()
         hints = session.session.hints if selected is not None else ()
         waiting = len(session.session.pending) if selected is not None else 0
@@ -295,6 +298,7 @@ class Panel:
         session = self.editor.session
         if on and session is not None and session.selected is not None:
             getattr(self.ui, f"{name}Button").checked = True
+            self.hints.set_visible(True)
             self.pens.take(name, session, self.ui.brushSlider.value)
 
     def _set_extent(self, level: int) -> None:

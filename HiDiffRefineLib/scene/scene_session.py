@@ -195,6 +195,19 @@ class SceneSession:
         write(self, self.selected, box, before, self.session.mask()[box])
         return True
 
+    def withdraw_deleted(self) -> None:
+        """Withdraws hints whose points the user has deleted since."""
+        for segment_id, hints in self._hints().items():
+            removed = nodes_of_hints.removed_hints(self.hint_nodes, segment_id, hints)
+            if removed:
+                self.session.withdraw(self.name_of(segment_id), removed)
+
+    def withdraw(self, hint: Hint) -> None:
+        """Withdraws a hint of the selected segment, if it is still there; the mask stays."""
+        numbers = [n for n, one in enumerate(self.session.hints) if one is hint]
+        self.session.withdraw(self.session.selected, numbers)
+        self.show_hints()
+
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or waiting hint; False if there is none."""
         step = self._newest_step()
@@ -220,10 +233,7 @@ class SceneSession:
             lock: whether voxels edited by hand are locked against later edits.
         """
         before = self._hints()
-        for segment_id, hints in before.items():
-            removed = nodes_of_hints.removed_hints(self.hint_nodes, segment_id, hints)
-            if removed:
-                self.session.withdraw(self.name_of(segment_id), removed)
+        self.withdraw_deleted()
         yield from self.external.taking_over(lock)
         # A stroke that is still to be taken would go otherwise.
         if self._hints() != before:

@@ -9,7 +9,7 @@ from HiDiffRefineLib.scene.segmentation_nodes import mask_in, segment_ids
 from Testing.harness.application import proven_module
 from Testing.harness.segment_widgets import EYE, NAME, STATUS
 from Testing.panel.panel_in_slicer import click, place_point, with_prior
-from Testing.scene.made_up import add_volume, in_node
+from Testing.scene.made_up import add_volume, cube, in_node, paint
 from Testing.slicer_checks import outcomes
 
 
@@ -217,3 +217,63 @@ def check_surfaces_and_opacity(running, folder):
     click(running, (8, 25, 14))
     running.press(ui.compareButton)
     assert before_nodes()[0].GetDisplayNode().GetOpacity2DFill() == 0.333
+
+
+def check_hints_are_listed_gone_to_hidden_and_deleted(running, folder):
+    session, ui = with_prior(running), running.ui
+    view = slicer.app.layoutManager().sliceWidget("Red")
+    assert ui.hintList.count == 0 and not ui.deleteHintButton.enabled
+    click(running, (8, 25, 14))
+    paint(session.hint_nodes.strokes, f"− {session.selected}", cube(9, 10, 10), session)
+    running.wait()
+    before = in_node(session)
+
+    def listed():
+        return [ui.hintList.item(n).text() for n in range(ui.hintList.count)]
+
+    stroke, point = listed()
+    assert stroke == "2.  − stroke  R 11, A 11, S 20" and point == "1.  + click  R 14, A 25, S 16"
+    for row, place in ((1, 16), (0, 20)):
+        ui.hintList.currentRow = row
+        assert abs(view.node.GetSliceOffset() - place) < 0.01
+    view.look_at((0, 0, 500))
+    ui.hintList.itemClicked.emit(ui.hintList.item(0))
+    assert abs(view.node.GetSliceOffset() - 20) < 0.01
+    assert ui.showHintsButton.checked
+    ui.showHintsButton.click()
+    assert not any(node.GetDisplayVisibility() for node in session.hint_nodes)
+    ui.positivePointButton.click()  # a point that is placed has to be seen
+    assert all(node.GetDisplayVisibility() for node in session.hint_nodes) and ui.showHintsButton.checked
+    for _ in range(2):
+        running.press(ui.deleteHintButton)
+        assert listed() == [point] and not ui.deleteHintButton.enabled
+        running.press(ui.undoButton)
+        assert listed() == [stroke, point]
+        ui.hintList.currentRow = 0
+    ui.hintList.currentRow = 1
+    running.press(ui.deleteHintButton)
+    assert listed() == ["1.  − stroke  R 11, A 11, S 20"] and ui.hintsLabel.text == "Hints held: 1 of 1"
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 0
+    np.testing.assert_array_equal(in_node(session), before)
+    choose(running, list(session.keys)[1])
+    assert listed() == []
+    slicer.mrmlScene.Clear(False)
+    assert listed() == [] and not ui.showHintsButton.checked
+
+
+def check_a_point_deleted_while_work_goes_on_is_a_step_of_its_own(running, folder):
+    session, ui = with_prior(running), running.ui
+    for kji in ((8, 25, 14), (8, 30, 14)):
+        click(running, kji)
+    mask = in_node(session)
+    ui.doubtButton.click()
+    assert running.jobs.running
+    session.hint_nodes.positive.RemoveNthControlPoint(0)
+    ui.undoButton.click()
+    assert len(session.session.hints) == 2 and (in_node(session) == mask).all()
+    assert session.hint_nodes.positive.GetNumberOfControlPoints() == 2
+    ui.doubtButton.click()
+    session.hint_nodes.positive.RemoveNthControlPoint(0)
+    choose(running, list(session.keys)[1])
+    choose(running, list(session.keys)[0])
+    assert len(session.session.hints) == 1

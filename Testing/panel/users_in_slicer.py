@@ -165,6 +165,13 @@ class User(RuleBasedStateMachine):
         if table.segmentCount:
             table.tableWidget().item(n % table.segmentCount, COLUMNS["name"]).setText(name)
 
+    @rule(row=st.integers(0, 5), delete=st.booleans())
+    def use_hint_list(self, row, delete):
+        ui = self.running.ui
+        if ui.hintList.count:
+            ui.hintList.currentRow = row % ui.hintList.count
+            (ui.deleteHintButton if delete else ui.showHintsButton).click()
+
     @rule(opacity=st.floats(0, 1))
     def set_opacity(self, opacity):
         self.running.ui.opacitySlider.value = opacity
