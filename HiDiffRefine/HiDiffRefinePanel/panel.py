@@ -13,7 +13,8 @@ from HiDiffRefinePanel.pens import Pens
 from HiDiffRefinePanel.segment_table import SegmentTable
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
-from HiDiffRefinePanel.wheel import Wheel
+from HiDiffRefinePanel.wheel import TEXT, Wheel
+from HiDiffRefinePanel.windows import WINDOWS, fit, set_window
 
 STATUS_MS = 10_000
 # In the order of the menu.
@@ -51,6 +52,8 @@ class Panel:
         self.hints = HintList(ui, guard, lambda hint: self._press(lambda: self.editor.delete_hint(hint)))
         self.segments = SegmentTable(ui, guard, self._on_segment)
         self._connect()
+        keys = [*self.shortcuts.texts, TEXT]
+        ui.keysLabel.text = "<br>".join(f"<b>{key}</b>: {what}" for key, what in keys)
         self.jobs.changed = self.refresh
         self.jobs.failed = lambda error: self.say(told(error))
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
@@ -136,6 +139,8 @@ class Panel:
         ui.segmentButton.enabled = segmentor and not running
         ui.refineExistingButton.enabled = bool(chosen and not running and session is None)
         ui.refineSection.enabled = selected is not None
+        bundle = self._bundles.get(parameters.model) if chosen else None
+        ui.windowRow.visible = bundle is not None and fit(parameters.volume, bundle)
         self._make_room(session is not None)
         self._show_before()
         steps = session.session.state if session is not None else None
@@ -152,6 +157,8 @@ class Panel:
         hints = session.session.hints if selected is not None else ()
         waiting = len(session.session.pending) if selected is not None else 0
         held, count = len(hints) - waiting, len(hints)
+        ui.refineButton.visible = bool(parameters and not parameters.refineAtOnce)
+        ui.refineButton.enabled = bool(waiting and not running)
         ui.hintsLabel.text = _("Hints held: {held} of {count}").format(held=held, count=count)
         if selected is None:
             self._lift_pens()
@@ -181,6 +188,7 @@ class Panel:
             (ui.discardButton, self.editor.discard),
             (ui.keptButton, self._delete_kept),
             (ui.newSegmentButton, self.editor.add_segment),
+            (ui.refineButton, self.editor.refine_now),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
             (ui.compareButton, self.editor.compare),
@@ -196,6 +204,10 @@ class Panel:
         for name in PENS:
             button = getattr(ui, f"{name}Button")
             button.connect("clicked(bool)", lambda on, name=name: guard(self._on_pen)(name, on))
+        for name in WINDOWS:
+            button = getattr(ui, f"{name}Button")
+            button.connect("clicked()", lambda name=name: guard(self._set_window)(name))
+        ui.atOnceCheckBox.connect("toggled(bool)", lambda on: guard(self._on_at_once)())
         ui.exportLabel.connect("linkActivated(QString)", lambda fix: guard(self._on_fix)(fix))
         ui.brushSlider.connect("valueChanged(double)", lambda value: guard(self.pens.set_diameter)(value))
         ui.extentSlider.connect("valueChanged(double)", lambda value: guard(self._set_extent)(round(value)))
@@ -268,6 +280,15 @@ class Panel:
             self.editor.forget()
             self.editor.parameters.model = name
         self.ui.modelLabel.text = describe(self._bundles[name])
+        self.refresh()
+
+    def _set_window(self, name: str) -> None:
+        set_window(self.editor.parameters.volume, name)
+
+    def _on_at_once(self) -> None:
+        """Hints may wait that need not any more."""
+        self.editor.resume()
+        self.jobs.wake()
         self.refresh()
 
     def _on_device(self, index: int) -> None:

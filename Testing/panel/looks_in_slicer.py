@@ -277,3 +277,28 @@ def check_a_point_deleted_while_work_goes_on_is_a_step_of_its_own(running, folde
     choose(running, list(session.keys)[1])
     choose(running, list(session.keys)[0])
     assert len(session.session.hints) == 1
+
+
+def check_windows_are_there_for_ct_and_only_for_it(running, folder):
+    from HiDiffRefinePanel.windows import WINDOWS
+
+    ui = running.ui
+    volume = add_volume(slicer.mrmlScene)
+    running.wait()
+
+    def offered(model):
+        ui.modelSelector.currentIndex = ui.modelSelector.findData(model)
+        return ui.windowRow.isVisibleTo(running.window)
+
+    assert offered("abdomen-ct") and not offered("hippocampus-mr") and offered("refiner-only")
+    display = volume.GetDisplayNode()
+    for button, window in ((ui.lungButton, (1500, -600)), (ui.abdomenButton, (400, 50))):
+        button.click()
+        assert (display.GetWindow(), display.GetLevel()) == window and not display.GetAutoWindowLevel()
+    for name, (width, _level) in WINDOWS.items():
+        assert f"Width {width}" in getattr(ui, f"{name}Button").toolTip
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+    running.panel.refresh()
+    assert not offered("refiner-only")

@@ -178,6 +178,40 @@ def check_shortcuts_live_only_while_the_module_is_in_front(running, folder):
     running.enter()
 
 
+def check_the_panel_lists_the_keys_that_are_bound(running, folder):
+    import re
+
+    texts = re.findall("<b>(.+?)</b>: (.+?)(?:<br>|$)", running.ui.keysLabel.text)
+    bound = sorted(key for key, _what in texts if "mouse" not in key)
+    assert bound == ["A", "B", "Ctrl+Shift+Z", "Ctrl+Y", "Ctrl+Z", "D", "X"] and len(texts) == 8
+    assert all(what for _key, what in texts) and running.ui.keysSection.collapsed
+
+
+def check_hints_wait_where_the_user_wants_them_to(running, folder):
+    session, ui = with_prior(running), running.ui
+    assert ui.atOnceCheckBox.checked and not ui.refineButton.isVisibleTo(running.window)
+    ui.atOnceCheckBox.click()
+    assert ui.refineButton.isVisibleTo(running.window) and not ui.refineButton.enabled
+    before = in_node(session)
+    for kji in ((8, 25, 14), (8, 30, 14)):
+        click(running, kji)
+    np.testing.assert_array_equal(in_node(session), before)
+    assert ui.hintsLabel.text == "Hints held: 0 of 2" and ui.hintList.item(0).text().endswith("(waits)")
+    ui.refineButton.click()
+    place_point(running, (8, 36, 14))  # does not end the work that was asked for
+    running.wait()
+    after = in_node(session)
+    assert after[8, 25, 14] and after[8, 30, 14] and ui.hintsLabel.text == "Hints held: 2 of 3"
+    assert not after[8, 36, 14] and agree(session)
+    running.leave()
+    running.enter()
+    running.wait()
+    np.testing.assert_array_equal(in_node(session), after)
+    ui.atOnceCheckBox.click()
+    running.wait()
+    assert in_node(session)[8, 36, 14] and ui.hintsLabel.text == "Hints held: 3 of 3" and agree(session)
+
+
 def check_a_newer_hint_ends_the_work_on_an_older_one(running, folder):
     session = with_prior(running)
     session.hint_nodes.positive.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, (8, 25, 14))))

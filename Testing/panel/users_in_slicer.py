@@ -26,7 +26,7 @@ from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
-BUTTONS = ["undo", "redo", "reject", "accept", "compare", "doubt", "nextPlace", "cancel"]
+BUTTONS = ["undo", "redo", "reject", "accept", "compare", "doubt", "nextPlace", "refine", "lung", "cancel"]
 COLUMNS = {"eye": EYE, "name": NAME, "status": STATUS}
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 ACTIONS = 100  # of one user
@@ -171,6 +171,10 @@ class User(RuleBasedStateMachine):
         if ui.hintList.count:
             ui.hintList.currentRow = row % ui.hintList.count
             (ui.deleteHintButton if delete else ui.showHintsButton).click()
+
+    @rule(at_once=st.booleans())
+    def let_hints_wait(self, at_once):
+        self.running.ui.atOnceCheckBox.checked = at_once
 
     @rule(opacity=st.floats(0, 1))
     def set_opacity(self, opacity):
