@@ -319,7 +319,6 @@ class Editor:
     def _take_hints(self) -> None:
         from HiDiffRefineLib.errors import HintError
 
-        self.session.withdraw_deleted()
         try:
             self.session.take_hints()
         except HintError as error:
@@ -341,7 +340,6 @@ class Editor:
     def _go(self, act: Callable) -> None:
         if self.session is not None:
             self.jobs.cancel()
-            self.session.withdraw_deleted()
             act(self.session)
             self.shown()
 
