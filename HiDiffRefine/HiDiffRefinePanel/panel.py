@@ -68,7 +68,7 @@ class Panel:
         self._adopt_parameters()
         if self.editor.parameters.volume is None:
             self.editor.parameters.volume = loaded_volume()
-        self.ui.keptButton.visible = bool(kept())
+        self._show_kept()
         self.shortcuts.enter()
         self.wheel.enter()
         self.editor.resume()
@@ -167,6 +167,7 @@ class Panel:
         """As a session begins or ends, what was chosen for it folds up or down: a screen is not high."""
         if working != self._working:
             self._working = working
+            self._show_kept()
             self.ui.inputSection.collapsed = self.ui.priorSection.collapsed = working
 
     def _show_before(self) -> None:
@@ -185,7 +186,7 @@ class Panel:
             (ui.segmentButton, self.editor.segment),
             (ui.refineExistingButton, self.editor.refine_existing),
             (ui.recoverButton, self._recover),
-            (ui.discardButton, self.editor.discard),
+            (ui.discardButton, self._discard),
             (ui.keptButton, self._delete_kept),
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.refineButton, self.editor.refine_now),
@@ -254,12 +255,19 @@ class Panel:
 
     def _delete_kept(self) -> None:
         text = _(
-            "Delete the masks and hints of all {count} sessions that ended unexpectedly, on any volume? They"
-            " are kept for 30 days on this computer, and cannot be brought back then."
+            "Delete the masks and hints of sessions that ended unexpectedly, on any volume? There are"
+            " {count}, kept for 30 days on this computer. They cannot be brought back then."
         )
         if slicer.util.confirmOkCancelDisplay(text.format(count=len(kept()))):
             self.editor.discard_all()
-            self.ui.keptButton.visible = bool(kept())
+            self._show_kept()
+
+    def _discard(self) -> None:
+        self.editor.discard()
+        self._show_kept()
+
+    def _show_kept(self) -> None:
+        self.ui.keptButton.visible = bool(kept())
 
     def _on_input(self) -> None:
         """Another volume or segmentation."""

@@ -366,7 +366,7 @@ def check_kept_work_lies_on_this_computer_and_is_deleted_when_asked(running, fol
         for answer in (False, True):
             assert ui.keptButton.visible
             slicer.util.confirmOkCancelDisplay = lambda text, answer=answer: (
-                "all 2 sessions" in text and answer
+                "There are 2," in text and answer
             )
             ui.keptButton.click()
             assert [other.exists() for other in others] == [not answer] * 2

@@ -316,7 +316,8 @@ def check_a_session_that_a_crash_ended_is_gone_on_with(running, folder):
     assert ui.recoverButton.visible and "ended unexpectedly" in ui.leftoverLabel.text
     running.press(ui.recoverButton)
     session = running.editor.session
-    assert not ui.recoverButton.visible and agree(session) and session.session.selected == "New segment"
+    assert not ui.recoverButton.visible and not ui.keptButton.isVisibleTo(running.window)
+    assert agree(session) and session.session.selected == "New segment"
     assert ui.hintsLabel.text == "Hints held: 1 of 1"
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 2
     for name, mask in masks.items():
@@ -343,7 +344,10 @@ def check_a_leftover_is_discarded_and_one_of_other_voxels_refused(running, folde
     running.press(ui.recoverButton)
     assert "about another volume" in ui.messageLabel.text and running.editor.session is None
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    running.enter()
+    assert ui.keptButton.isVisibleTo(running.window)
     running.press(ui.discardButton)
+    assert not ui.keptButton.isVisibleTo(running.window)
     assert not journal.exists() and not ui.recoverButton.visible
 
 
