@@ -144,7 +144,7 @@ class Panel:
         self._make_room(session is not None)
         self._show_before()
         steps = session.session.state if session is not None else None
-        ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
+        ui.undoButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
         there = bool(parameters and parameters.volume and parameters.segmentation)
         ui.exportSection.enabled = there and not running
@@ -196,7 +196,6 @@ class Panel:
             (ui.doubtButton, self.editor.doubt),
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),
-            (ui.rejectButton, self.editor.undo),
             (ui.volumesButton, self.exporter.measure),
             (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),

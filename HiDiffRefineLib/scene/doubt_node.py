@@ -44,6 +44,8 @@ def show_doubt(doubt: Doubt, volume_node, segment_rgb, node=None):
     legend.SetTitleText("Undecided")
     legend.SetLabelFormat("%.1f")
     legend.SetNumberOfLabels(3)
+    # Views draw it when it is shown from now on, and only if they show the map by then.
+    legend.SetVisibility(False)
     return node
 
 

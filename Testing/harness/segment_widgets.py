@@ -136,7 +136,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             item = QTableWidgetItem(texts.get(column, ""))
             item.setData(Qt.UserRole, segment_id)
             if column == COLOR:
-                item.setBackground(QColor.fromRgbF(*segment.GetColor()))
+                item.setData(Qt.DecorationRole, QColor.fromRgbF(*segment.GetColor()))
             if column != NAME:
                 item.setFlags(Qt.ItemIsSelectable | Qt.ItemIsEnabled)
             self._table.setItem(row, column, item)

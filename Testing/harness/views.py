@@ -8,6 +8,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 MANAGERS = (
     "vtkMRMLSegmentationsDisplayableManager2D",
     "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
 )
 
 

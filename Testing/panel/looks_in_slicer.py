@@ -138,7 +138,12 @@ def check_a_segment_that_goes_takes_its_doubt_and_its_line_along(running, folder
 
 def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder):
     session, ui = with_prior(running), running.ui
-    slicer.app.layoutManager().sliceWidget("Red")
+    view = slicer.app.layoutManager().sliceWidget("Red")
+    (legends,) = [
+        manager
+        for n in range(view.group.GetDisplayableManagerCount())
+        if (manager := view.group.GetNthDisplayableManager(n)).IsA("vtkMRMLColorLegendDisplayableManager")
+    ]
     theirs = add_volume(slicer.mrmlScene, name="theirs")
     slicer.util.setSliceViewerLayers(foreground=theirs, foregroundOpacity=0.25)
     (composite,) = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
@@ -147,12 +152,14 @@ def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder
         running.press(ui.doubtButton)
         doubt = running.editor.parameters.doubt
         assert composite.GetForegroundVolumeID() == doubt.GetID() and ui.doubtButton.checked
-        assert legend_of(doubt).GetVisibility() and "Doubtful places: 1." in ui.messageLabel.text
+        assert legends.GetColorLegendActor(legend_of(doubt)).GetVisibility(), "drawn in the view"
+        assert "Doubtful places: 1." in ui.messageLabel.text
         table = doubt.GetDisplayNode().GetColorNode().GetName()
         assert table == "Green", "hints are cyan and magenta, the segment is orange"
         running.press(ui.doubtButton)
         assert composite.GetForegroundVolumeID() == theirs.GetID() and not ui.doubtButton.checked
-        assert composite.GetForegroundOpacity() == 0.25 and not legend_of(doubt).GetVisibility()
+        assert composite.GetForegroundOpacity() == 0.25
+        assert not legends.GetColorLegendActor(legend_of(doubt)).GetVisibility()
     running.press(ui.doubtButton)
     click(running, (8, 25, 14))
     assert composite.GetForegroundVolumeID() == theirs.GetID(), "it told of another mask"

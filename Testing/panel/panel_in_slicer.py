@@ -74,7 +74,7 @@ def check_segment_click_undo_redo_accept(running, folder):
     assert ui.redoButton.enabled and ui.hintsLabel.text == "Hints held: 0 of 0"
     ui.redoButton.click()
     np.testing.assert_array_equal(in_node(session), after)
-    ui.rejectButton.click()
+    ui.undoButton.click()
     np.testing.assert_array_equal(in_node(session), before)
     ui.acceptButton.click()
     segment = session.node.GetSegmentation().GetSegment(session.selected)

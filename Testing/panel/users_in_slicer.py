@@ -26,7 +26,7 @@ from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
-BUTTONS = ["undo", "redo", "reject", "accept", "compare", "doubt", "nextPlace", "refine", "lung", "cancel"]
+BUTTONS = ["undo", "redo", "accept", "compare", "doubt", "nextPlace", "refine", "lung", "cancel"]
 COLUMNS = {"eye": EYE, "name": NAME, "status": STATUS}
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 ACTIONS = 100  # of one user
