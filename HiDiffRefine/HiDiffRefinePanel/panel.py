@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
 from HiDiffRefinePanel.hint_list import HintList
-from HiDiffRefinePanel.journals import kept
+from HiDiffRefinePanel.kept_work import KeptWork
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.nodes import SEGMENTATION, VOLUME, hide_own, loaded_volume, show_volume
@@ -14,7 +14,7 @@ from HiDiffRefinePanel.segment_table import SegmentTable
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
 from HiDiffRefinePanel.wheel import TEXT, Wheel
-from HiDiffRefinePanel.windows import WINDOWS, fit, set_window
+from HiDiffRefinePanel.windows import Windows
 
 STATUS_MS = 10_000
 # In the order of the menu.
@@ -51,6 +51,8 @@ class Panel:
         self.wheel = Wheel(guard(self._on_wheel))
         self.hints = HintList(ui, guard, lambda hint: self._press(lambda: self.editor.delete_hint(hint)))
         self.segments = SegmentTable(ui, guard, self._on_segment)
+        self.windows = Windows(ui, guard)
+        self.kept = KeptWork(ui, self.editor)
         self._connect()
         keys = [*self.shortcuts.texts, TEXT]
         ui.keysLabel.text = "<br>".join(f"<b>{key}</b>: {what}" for key, what in keys)
@@ -68,7 +70,7 @@ class Panel:
         self._adopt_parameters()
         if self.editor.parameters.volume is None:
             self.editor.parameters.volume = loaded_volume()
-        self._show_kept()
+        self.kept.show()
         self.shortcuts.enter()
         self.wheel.enter()
         self.editor.resume()
@@ -140,7 +142,7 @@ class Panel:
         ui.refineExistingButton.enabled = bool(chosen and not running and session is None)
         ui.refineSection.enabled = selected is not None
         bundle = self._bundles.get(parameters.model) if chosen else None
-        ui.windowRow.visible = bundle is not None and fit(parameters.volume, bundle)
+        self.windows.show(parameters.volume if chosen else None, bundle)
         self._make_room(session is not None)
         self._show_before()
         steps = session.session.state if session is not None else None
@@ -167,7 +169,7 @@ class Panel:
         """As a session begins or ends, what was chosen for it folds up or down: a screen is not high."""
         if working != self._working:
             self._working = working
-            self._show_kept()
+            self.kept.show()
             self.ui.inputSection.collapsed = self.ui.priorSection.collapsed = working
 
     def _show_before(self) -> None:
@@ -186,8 +188,8 @@ class Panel:
             (ui.segmentButton, self.editor.segment),
             (ui.refineExistingButton, self.editor.refine_existing),
             (ui.recoverButton, self._recover),
-            (ui.discardButton, self._discard),
-            (ui.keptButton, self._delete_kept),
+            (ui.discardButton, self.kept.discard),
+            (ui.keptButton, self.kept.discard_all),
             (ui.newSegmentButton, self.editor.add_segment),
             (ui.refineButton, self.editor.refine_now),
             (ui.undoButton, self.editor.undo),
@@ -204,9 +206,6 @@ class Panel:
         for name in PENS:
             button = getattr(ui, f"{name}Button")
             button.connect("clicked(bool)", lambda on, name=name: guard(self._on_pen)(name, on))
-        for name in WINDOWS:
-            button = getattr(ui, f"{name}Button")
-            button.connect("clicked()", lambda name=name: guard(self._set_window)(name))
         ui.atOnceCheckBox.connect("toggled(bool)", lambda on: guard(self._on_at_once)())
         ui.exportLabel.connect("linkActivated(QString)", lambda fix: guard(self._on_fix)(fix))
         ui.brushSlider.connect("valueChanged(double)", lambda value: guard(self.pens.set_diameter)(value))
@@ -252,22 +251,6 @@ class Panel:
         self.editor.recover()
         self._show_model()
 
-    def _delete_kept(self) -> None:
-        text = _(
-            "Delete the masks and hints of sessions that ended unexpectedly, on any volume? There are"
-            " {count}, kept for 30 days on this computer. They cannot be brought back then."
-        )
-        if slicer.util.confirmOkCancelDisplay(text.format(count=len(kept()))):
-            self.editor.discard_all()
-            self._show_kept()
-
-    def _discard(self) -> None:
-        self.editor.discard()
-        self._show_kept()
-
-    def _show_kept(self) -> None:
-        self.ui.keptButton.visible = bool(kept())
-
     def _on_input(self) -> None:
         """Another volume or segmentation."""
         volume = self.editor.parameters.volume
@@ -288,9 +271,6 @@ class Panel:
             self.editor.parameters.model = name
         self.ui.modelLabel.text = describe(self._bundles[name])
         self.refresh()
-
-    def _set_window(self, name: str) -> None:
-        set_window(self.editor.parameters.volume, name)
 
     def _on_at_once(self) -> None:
         """Hints may wait that need not any more."""
