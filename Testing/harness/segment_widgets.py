@@ -22,6 +22,17 @@ EYE, COLOR, NAME, STATUS = range(4)
 EYES, STATUSES = "○◉", "○◐✓⚑"
 ROW = 22
 _Logic = slicer.vtkSlicerSegmentationsModuleLogic
+_CHANGES = (
+    slicer.vtkSegmentation.SegmentAdded,
+    slicer.vtkSegmentation.SegmentRemoved,
+    slicer.vtkSegmentation.SegmentModified,
+    slicer.vtkSegmentation.SegmentsOrderModified,
+)
+
+
+def _observe(node, events, act):
+    """The node passes on what its segmentation tells, once it has followed itself."""
+    return [(node, node.AddObserver(event, lambda *_: act())) for event in events]
 
 
 class qMRMLSegmentsTableView(qMRMLWidget):
@@ -80,11 +91,7 @@ class qMRMLSegmentsTableView(qMRMLWidget):
             observed.RemoveObserver(tag)
         self._node, self._tags = node, []
         if node is not None:
-            segmentation = node.GetSegmentation()
-            pairs = [(node, node.DisplayModifiedEvent)]
-            for name in ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SegmentsOrderModified"):
-                pairs.append((segmentation, getattr(segmentation, name)))
-            self._tags = [(one, one.AddObserver(event, lambda *_: self._fill())) for one, event in pairs]
+            self._tags = _observe(node, (node.DisplayModifiedEvent, *_CHANGES), self._fill)
         self._fill()
 
     def selectedSegmentIDs(self):
@@ -177,9 +184,8 @@ class qMRMLSegmentationShow3DButton(QPushButton):
             observed.RemoveObserver(tag)
         self._node, self._tags = node, []
         if node is not None:
-            one = node.GetSegmentation()
-            for event in (one.SegmentAdded, one.SegmentRemoved, one.ContainedRepresentationNamesModified):
-                self._tags.append((one, one.AddObserver(event, lambda *_: self._follow())))
+            events = (*_CHANGES, slicer.vtkSegmentation.ContainedRepresentationNamesModified)
+            self._tags = _observe(node, events, self._follow)
         self._follow()
 
     def _follow(self):
