@@ -26,6 +26,7 @@ CENTER_RAS = (27.0, -22.0, -16.0)
 # In the head of the hippocampus, whose mask is cut off there, as one from elsewhere that ended too early;
 # and in the amygdala, for which there is no model.
 HEAD_RAS, CUT_A_MM, AMYGDALA_RAS = (23.0, -10.0, -24.0), -13.0, (23.0, -4.0, -18.0)
+PINK = (0.9, 0.4, 0.6)  # what Slicer chooses may be as grey as the image
 PATIENCE_S = 300
 
 
@@ -50,6 +51,7 @@ def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
         names.append(save(running, views, folder, "result"))
         ui.hintsSection.collapsed = True
         ui.newSegmentButton.click()
+        session.node.GetSegmentation().GetSegment(session.selected).SetColor(*PINK)
         click(running, AMYGDALA_RAS)
         ui.nextPlaceButton.click()
         names.append(save(running, views, folder, "uncertainty"))
