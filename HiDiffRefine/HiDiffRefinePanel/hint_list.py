@@ -21,8 +21,8 @@ class HintList:
         self._ui, self._delete, self._session = ui, delete, None
         self._listed: tuple = ((), ())  # hints, and those of them that wait
         # Both: arrow keys change the row, and the row that is current may be clicked again.
-        ui.hintList.connect("currentRowChanged(int)", lambda row: guard(self._jump)())
-        ui.hintList.connect("itemClicked(QListWidgetItem*)", lambda item: guard(self._jump)())
+        ui.hintList.connect("currentRowChanged(int)", lambda: guard(self._jump)())
+        ui.hintList.connect("itemClicked(QListWidgetItem*)", lambda: guard(self._jump)())
         ui.showHintsButton.connect("clicked(bool)", lambda on: guard(self.set_visible)(on))
         ui.deleteHintButton.connect("clicked()", lambda: guard(self._on_delete)())
 

@@ -17,9 +17,9 @@ class SegmentTable:
 
     def __init__(self, ui, guard: Callable, chosen: Callable[[str], None]):
         self._ui, self._chosen, self._session = ui, chosen, None
+        # Without its arguments, which Python may know no type for.
         ui.segmentsTable.connect(
-            "selectionChanged(QItemSelection,QItemSelection)",
-            lambda selected, deselected: guard(self._on_selection)(),
+            "selectionChanged(QItemSelection,QItemSelection)", lambda: guard(self._on_selection)()
         )
         ui.opacitySlider.connect("valueChanged(double)", lambda value: guard(self._set_opacity)(value))
 
