@@ -127,6 +127,14 @@ class Editor:
         self.session.select(segment_id)
         self.shown()
 
+    def delete_hint(self, hint) -> None:
+        """Takes a hint of the selected segment back, as the deletion of its point does."""
+        self.jobs.cancel()
+        self._take_hints()
+        self.session.withdraw(hint)
+        self._on_changed()
+        self.shown()
+
     def undo(self) -> None:
         """Takes the newest step back."""
         self._go(lambda session: session.undo())
@@ -281,22 +289,28 @@ class Editor:
         center_ras = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode").GetCrosshairRAS()
         return (RegionOfInterest(center_ras, REGION_RADIUS_MM),)
 
-    def _refine(self) -> None:
+    def refine_now(self) -> None:
+        """Refines by the hints that wait."""
+        if self.session is not None:
+            self._refine(now=True)
+
+    def _refine(self, now: bool = False) -> None:
         self._take_hints()
         problem = self.session.session.journal.problem
         if problem and problem != self._problem:
             self._problem = problem
             self.say(problem)
-        if self.session.selected is not None and self.session.session.pending:
+        wanted = now or self.parameters.refineAtOnce
+        if wanted and self.session.selected is not None and self.session.session.pending:
             self.jobs.start(self._refining(), self.shown, lambda preview: self.shown())
         self.shown()
 
     def _refining(self) -> Iterator:
-        """Previews, until the user adds a hint: the newest must not wait."""
+        """Previews, until the user adds a hint: the newest must not wait, but where they all do."""
         with closing(self.session.refining()) as job:
             for preview in job:
                 yield preview
-                if self._changed and self.session.new_hints():
+                if self._changed and self.parameters.refineAtOnce and self.session.new_hints():
                     return
 
     def _take_hints(self) -> None:

@@ -4,15 +4,18 @@ import slicer
 from slicer.i18n import tr as _
 
 from HiDiffRefinePanel.exporter import Exporter
+from HiDiffRefinePanel.hint_list import HintList
 from HiDiffRefinePanel.hover import Hover
-from HiDiffRefinePanel.journals import kept
+from HiDiffRefinePanel.kept_work import KeptWork
 from HiDiffRefinePanel.messages import told
 from HiDiffRefinePanel.models import describe, describe_leftover, fill_models
 from HiDiffRefinePanel.nodes import SEGMENTATION, VOLUME, hide_own, loaded_volume, show_volume
 from HiDiffRefinePanel.pens import Pens
+from HiDiffRefinePanel.segment_table import SegmentTable
 from HiDiffRefinePanel.setup import Setup
 from HiDiffRefinePanel.shortcuts import Shortcuts
-from HiDiffRefinePanel.wheel import Wheel
+from HiDiffRefinePanel.wheel import TEXT, Wheel
+from HiDiffRefinePanel.windows import Windows
 
 STATUS_MS = 10_000
 # In the order of the menu.
@@ -50,7 +53,13 @@ class Panel:
         )
         self.wheel = Wheel(guard(self._on_wheel))
         self.hover = Hover(self.editor, self._sign, self._unsay)
+        self.hints = HintList(ui, guard, lambda hint: self._press(lambda: self.editor.delete_hint(hint)))
+        self.segments = SegmentTable(ui, guard, self._on_segment)
+        self.windows = Windows(ui, guard)
+        self.kept = KeptWork(ui, self.editor)
         self._connect()
+        keys = [*self.shortcuts.texts, TEXT]
+        ui.keysLabel.text = "<br>".join(f"<b>{key}</b>: {what}" for key, what in keys)
         self.jobs.changed = self.refresh
         self.jobs.failed = lambda error: self.say(told(error))
         self.editor.say, self.editor.shown, self.editor.progress = self.say, self.refresh, self._progress
@@ -65,7 +74,7 @@ class Panel:
         self._adopt_parameters()
         if self.editor.parameters.volume is None:
             self.editor.parameters.volume = loaded_volume()
-        self.ui.keptButton.visible = bool(kept())
+        self.kept.show()
         self.shortcuts.enter()
         self.wheel.enter()
         self.hover.enter()
@@ -144,22 +153,26 @@ class Panel:
         ui.segmentButton.enabled = segmentor and not running
         ui.refineExistingButton.enabled = bool(chosen and not running and session is None)
         ui.refineSection.enabled = selected is not None
-        ui.segmentSelector.enabled = session is not None
+        bundle = self._bundles.get(parameters.model) if chosen else None
+        self.windows.show(parameters.volume if chosen else None, bundle)
         self._make_room(session is not None)
         self._show_before()
         steps = session.session.state if session is not None else None
-        ui.undoButton.enabled = ui.rejectButton.enabled = bool(steps and steps.done)
+        ui.undoButton.enabled = bool(steps and steps.done)
         ui.redoButton.enabled = bool(steps and steps.undone)
         there = bool(parameters and parameters.volume and parameters.segmentation)
         ui.exportSection.enabled = there and not running
         ui.cancelButton.visible = ui.progressBar.visible = running
         if not running:
             self._progress(0.0, "")
-        self._show_segments()
+        self.segments.show(session)
+        self.hints.show(session)
         self._show_extent()
         hints = session.session.hints if selected is not None else ()
         waiting = len(session.session.pending) if selected is not None else 0
         held, count = len(hints) - waiting, len(hints)
+        ui.refineButton.visible = bool(parameters and not parameters.refineAtOnce)
+        ui.refineButton.enabled = bool(waiting and not running)
         ui.hintsLabel.text = _("Hints held: {held} of {count}").format(held=held, count=count)
         if selected is None:
             self._lift_pens()
@@ -167,7 +180,9 @@ class Panel:
     def _make_room(self, working: bool) -> None:
         """As a session begins or ends, what was chosen for it folds up or down: a screen is not high."""
         if working != self._working:
-            self._working = self.ui.inputSection.collapsed = working
+            self._working = working
+            self.kept.show()
+            self.ui.inputSection.collapsed = self.ui.priorSection.collapsed = working
 
     def _show_before(self) -> None:
         before = self.editor.before
@@ -180,22 +195,21 @@ class Panel:
         ui, guard = self.ui, self.jobs.guard
         ui.modelSelector.connect("currentIndexChanged(int)", lambda index: guard(self._on_model)(index))
         ui.deviceSelector.connect("activated(int)", lambda index: guard(self._on_device)(index))
-        ui.segmentSelector.connect("activated(int)", lambda index: guard(self._on_segment)(index))
         for button, act in (
             (ui.setupButton, self.setup.install),
             (ui.segmentButton, self.editor.segment),
             (ui.refineExistingButton, self.editor.refine_existing),
             (ui.recoverButton, self._recover),
-            (ui.discardButton, self.editor.discard),
-            (ui.keptButton, self._delete_kept),
+            (ui.discardButton, self.kept.discard),
+            (ui.keptButton, self.kept.discard_all),
             (ui.newSegmentButton, self.editor.add_segment),
+            (ui.refineButton, self.editor.refine_now),
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
             (ui.compareButton, self.editor.compare),
             (ui.doubtButton, self.editor.doubt),
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),
-            (ui.rejectButton, self.editor.undo),
             (ui.volumesButton, self.exporter.measure),
             (ui.exportButton, self._export),
             (ui.cancelButton, self.jobs.cancel),
@@ -204,6 +218,7 @@ class Panel:
         for name in PENS:
             button = getattr(ui, f"{name}Button")
             button.connect("clicked(bool)", lambda on, name=name: guard(self._on_pen)(name, on))
+        ui.atOnceCheckBox.connect("toggled(bool)", lambda on: guard(self._on_at_once)())
         ui.exportLabel.connect("linkActivated(QString)", lambda fix: guard(self._on_fix)(fix))
         ui.brushSlider.connect("valueChanged(double)", lambda value: guard(self.pens.set_diameter)(value))
         ui.hoverCheckBox.connect("toggled(bool)", lambda on: guard(self._on_hover)())
@@ -250,15 +265,6 @@ class Panel:
         self.editor.recover()
         self._show_model()
 
-    def _delete_kept(self) -> None:
-        text = _(
-            "Delete the masks and hints of all {count} sessions that ended unexpectedly, on any volume? They"
-            " are kept for 30 days on this computer, and cannot be brought back then."
-        )
-        if slicer.util.confirmOkCancelDisplay(text.format(count=len(kept()))):
-            self.editor.discard_all()
-            self.ui.keptButton.visible = bool(kept())
-
     def _on_input(self) -> None:
         """Another volume or segmentation."""
         volume = self.editor.parameters.volume
@@ -278,6 +284,12 @@ class Panel:
             self.editor.forget()
             self.editor.parameters.model = name
         self.ui.modelLabel.text = describe(self._bundles[name])
+        self.refresh()
+
+    def _on_at_once(self) -> None:
+        """Hints may wait that need not any more."""
+        self.editor.resume()
+        self.jobs.wake()
         self.refresh()
 
     def _on_device(self, index: int) -> None:
@@ -303,8 +315,8 @@ class Panel:
             return True
         return False if self.ui.negativePointButton.checked else None
 
-    def _on_segment(self, index: int) -> None:
-        self._press(lambda: self.editor.select(self.ui.segmentSelector.itemData(index)))
+    def _on_segment(self, segment_id: str) -> None:
+        self._press(lambda: self.editor.select(segment_id))
         self._lift_pens()
 
     def _export(self) -> None:
@@ -326,6 +338,7 @@ class Panel:
         session = self.editor.session
         if on and session is not None and session.selected is not None:
             getattr(self.ui, f"{name}Button").checked = True
+            self.hints.set_visible(True)
             self.pens.take(name, session, self.ui.brushSlider.value)
 
     def _set_extent(self, level: int) -> None:
@@ -360,20 +373,6 @@ class Panel:
         self.pens.lift()
         for name in PENS:
             getattr(self.ui, f"{name}Button").checked = False
-
-    def _show_segments(self) -> None:
-        """The session's segments in the selector, only where they changed: a menu may be open."""
-        session, selector = self.editor.session, self.ui.segmentSelector
-        wanted = []
-        if session is not None:
-            wanted = [(key, session.name_of(key)) for key in session.keys if session.name_of(key)]
-        there = [(selector.itemData(n), selector.itemText(n)) for n in range(selector.count)]
-        if there != wanted:
-            selector.clear()
-            for segment_id, name in wanted:
-                selector.addItem(name, segment_id)
-        if session is not None and session.selected is not None:
-            selector.currentIndex = [segment_id for segment_id, _name in wanted].index(session.selected)
 
     def _progress(self, share: float, what: str) -> None:
         self.ui.progressBar.value = int(100 * share)

@@ -16,3 +16,4 @@ class Parameters:
     doubt: vtkMRMLScalarVolumeNode
     model: str = ""
     lockHandEdits: bool = False
+    refineAtOnce: bool = True

@@ -4,6 +4,20 @@ from collections.abc import Callable, Mapping
 
 import qt
 import slicer
+from slicer.i18n import tr as _
+
+# What the panel says of each.
+TEXTS = {
+    "A": _("click what is missing"),
+    "X": _("click what is too much"),
+    "B": _("the mask before its edits, and back"),
+    "D": _("next doubtful place"),
+    ",": _("less of the last change"),
+    ".": _("more of it"),
+    "Ctrl+Z": _("undo"),
+    "Ctrl+Y": _("redo"),
+    "Ctrl+Shift+Z": _("redo"),
+}
 
 
 class Shortcuts:
@@ -16,6 +30,12 @@ class Shortcuts:
     def __init__(self, actions: Mapping[str, Callable[[], None]]):
         self._actions = actions
         self._shortcuts: list = []
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """Each key as it is called on this computer, and what it does."""
+        native = qt.QKeySequence.NativeText
+        return [(qt.QKeySequence(key).toString(native), TEXTS[key]) for key in self._actions]
 
     def enter(self) -> None:
         """Binds the keys."""

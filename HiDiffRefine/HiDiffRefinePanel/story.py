@@ -39,7 +39,7 @@ def tell(say: Callable[[str], None]) -> None:
     ui.segmentButton.click()
     _wait(widget, 300)
     session = editor.session
-    assert ui.segmentSelector.count == 13
+    assert ui.segmentsTable.segmentCount == 13
 
     say("A segment of our own, drawn with the Segment Editor")
     ui.newSegmentButton.click()

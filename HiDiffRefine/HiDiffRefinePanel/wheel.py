@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 import slicer
+from slicer.i18n import tr as _
 
+# How the panel calls it, and what it does.
+TEXT = (_("Shift + mouse wheel"), _("more or less of the newest answer"))
 # Before Slicer's own observers, which scroll through the slices.
 PRIORITY = 1.0
 # macOS takes the wheel with Shift for one that turns sideways.

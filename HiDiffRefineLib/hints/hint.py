@@ -132,6 +132,18 @@ def bounds_ras(hint: Hint) -> np.ndarray:
     return np.stack([hint.points_ras.min(0) - reach, hint.points_ras.max(0) + reach])
 
 
+def place_ras(hint: Hint) -> np.ndarray:
+    """(3,) RAS mm: a point on a hint, as near to its middle as there is one."""
+    if isinstance(hint, Click):
+        return hint.point_ras
+    if isinstance(hint, Painted):
+        kji = np.argwhere(hint.mask)
+        points = kji[:, ::-1] @ hint.ijk_to_ras[:3, :3].T + hint.ijk_to_ras[:3, 3]
+    else:
+        points = hint.points_ras
+    return points[np.linalg.norm(points - points.mean(0), axis=1).argmin()]
+
+
 def _checked(points: np.ndarray, kind: str) -> np.ndarray:
     """A copy (n, 3) of RAS coordinates in mm that nobody can change; refuses what is no place."""
     try:

@@ -75,7 +75,9 @@ class BeforeNode:
             if self._session.node.GetSegmentation().GetSegment(segment_id) is not None:
                 display.SetSegmentVisibility(segment_id, True)
         if self._node is not None:
-            self._node.GetDisplayNode().SetVisibility2DFill(self.compared)
+            own = self._node.GetDisplayNode()
+            own.SetOpacity2DFill(display.GetOpacity2DFill())
+            own.SetVisibility2DFill(self.compared)
 
     def _visible(self, segment_id: str) -> bool:
         """Whether a segment is there, and seen."""

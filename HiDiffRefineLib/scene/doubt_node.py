@@ -15,6 +15,7 @@ NAME = "HiDiffRefine uncertainty"
 HUES = {"Red": 0.0, "Yellow": 1 / 6, "Green": 1 / 3}
 # What is sure stays clear of colour.
 CLEAR = 0.1
+LEGEND_FONT = 12  # pixels
 
 
 def show_doubt(doubt: Doubt, volume_node, segment_rgb, node=None):
@@ -44,6 +45,13 @@ def show_doubt(doubt: Doubt, volume_node, segment_rgb, node=None):
     legend.SetTitleText("Undecided")
     legend.SetLabelFormat("%.1f")
     legend.SetNumberOfLabels(3)
+    # As Slicer makes it, it takes a quarter of a small view.
+    legend.SetSize(0.08, 0.3)
+    legend.SetPosition(0.98, 0.5)
+    for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
+        text.SetFontSize(LEGEND_FONT)
+    # Views draw it when it is shown from now on, and only if they show the map by then.
+    legend.SetVisibility(False)
     return node
 
 

@@ -152,9 +152,12 @@ class SceneSession:
     def take_hints(self) -> int:
         """Gives new points and paint to the selected segment; how many there were.
 
+        A point that was deleted is a hint withdrawn.
+
         Raises:
             HintError: one that could not hold. It and those after it are removed.
         """
+        self.withdraw_deleted()
         hints = self.new_hints()
         if not hints:
             return 0
@@ -198,13 +201,28 @@ class SceneSession:
             # Cancelled now, the session has it already: the node must, too.
             write(self, segment_id, box, before, self.session.mask()[box])
 
+    def withdraw_deleted(self) -> None:
+        """Withdraws hints whose points the user has deleted since, before hints are shown anew."""
+        for segment_id, hints in self._hints().items():
+            removed = nodes_of_hints.removed_hints(self.hint_nodes, segment_id, hints)
+            if removed:
+                self.session.withdraw(self.name_of(segment_id), removed)
+
+    def withdraw(self, hint: Hint) -> None:
+        """Withdraws a hint of the selected segment, if it is still there; the mask stays."""
+        numbers = [n for n, one in enumerate(self.session.hints) if one is hint]
+        self.session.withdraw(self.session.selected, numbers)
+        self.show_hints()
+
     def undo(self) -> bool:
         """Takes back the newest edit, hand edit or waiting hint; False if there is none."""
+        self.withdraw_deleted()
         step = self._newest_step()
         return self.session.undo() and self._show_step(step)
 
     def redo(self) -> bool:
         """Does again what was undone last; False if there is nothing."""
+        self.withdraw_deleted()
         undone = self.session.state.undone
         step = undone[-1] if undone else None
         return self.session.redo() and self._show_step(step)
@@ -217,16 +235,11 @@ class SceneSession:
     def syncing(self, lock: bool) -> Iterator[None]:
         """Takes over what others did to segments and hints; None comes in between, for a timer to breathe.
 
-        A point that was deleted is a hint withdrawn.
-
         Args:
             lock: whether voxels edited by hand are locked against later edits.
         """
         before = self._hints()
-        for segment_id, hints in before.items():
-            removed = nodes_of_hints.removed_hints(self.hint_nodes, segment_id, hints)
-            if removed:
-                self.session.withdraw(self.name_of(segment_id), removed)
+        self.withdraw_deleted()
         yield from self.external.taking_over(lock)
         # A stroke that is still to be taken would go otherwise.
         if self._hints() != before:

@@ -34,10 +34,10 @@ def volume_of(node) -> Volume:
     check_place(ijk_to_world)
     spacing = np.linalg.norm(ijk_to_world[:3, :3], axis=0)
     check_grid(image.GetDimensions(), spacing, ijk_to_world[:3, :3] / np.where(spacing > 0, spacing, 1))
-    return Volume(slicer.util.arrayFromVolume(node), ijk_to_world, name, _modality(node))
+    return Volume(slicer.util.arrayFromVolume(node), ijk_to_world, name, modality_of(node))
 
 
-def _modality(node) -> str:
+def modality_of(node) -> str:
     """DICOM's code as the database told it when the volume was loaded; empty where it came from a file."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
     item = hierarchy.GetItemByDataNode(node) if hierarchy else 0

@@ -22,8 +22,8 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QScrollAre
 
 from Testing.harness import modules, real_layer, scripted
 from Testing.harness.modules import NAME
+from Testing.harness.segment_widgets import STAND_INS
 from Testing.harness.views import Layout
-from Testing.harness.widgets import STAND_INS
 from Testing.scene.application import application_scene
 
 # Slicer's Base/Python, in the place of the stand-ins for it; empty: the stand-ins.

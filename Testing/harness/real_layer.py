@@ -11,7 +11,7 @@ from functools import cache
 import slicer
 from PySide6.QtWidgets import QWidget
 
-from Testing.harness.widgets import STAND_INS
+from Testing.harness.segment_widgets import STAND_INS
 
 _STAND_INS = {kind.__name__: kind for kind in STAND_INS}
 

@@ -9,6 +9,7 @@ MANAGERS = (
     "vtkMRMLSegmentationsDisplayableManager2D",
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLCrosshairDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
 )
 
 

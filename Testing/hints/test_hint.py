@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from HiDiffRefineLib.errors import HintError
-from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
+from HiDiffRefineLib.hints.hint import Click, Painted, Scribble, place_ras
 
 NOT_A_PLACE = [np.nan, np.inf, -np.inf, 1e300, -2e6]
 
@@ -75,3 +75,13 @@ def test_hints_do_not_change_with_the_arrays_they_were_made_of():
     for array in kept:
         with pytest.raises(ValueError):
             array[0] = 0
+
+
+def test_place_of_a_hint_lies_on_it():
+    np.testing.assert_array_equal(place_ras(Click([1, 2, 3], True)), [1, 2, 3])
+    around = np.array([[0, 0, 0], [9, 0, 0], [9, 9, 0], [5, 9, 0]])
+    np.testing.assert_array_equal(place_ras(Scribble(around, True, 1)), [5, 9, 0])
+    ring = np.ones((1, 5, 5), bool)
+    ring[0, 1:4, 1:4] = False
+    ijk_to_ras = np.array([[2.0, 0, 0, 10], [0, 0, 3, 20], [0, -1, 0, 30], [0, 0, 0, 1]])
+    np.testing.assert_array_equal(place_ras(Painted(ring, ijk_to_ras, True)), [14, 20, 30])

@@ -199,7 +199,7 @@ def check_what_nobody_foresaw_is_told_with_the_place_of_the_log(running, folder)
     for owner, name, act in (
         (session, "undo", ui.undoButton.click),
         (session, "undo", undo.activated.emit),
-        (editor, "select", lambda: ui.segmentSelector.activated.emit(1)),
+        (editor, "select", lambda: ui.segmentsTable.setSelectedSegmentIDs(list(session.keys)[1:])),
         (editor.more_less, "choose", lambda: setattr(ui.extentSlider, "value", 9)),
         (running.panel.pens, "take", ui.positivePointButton.click),
         (editor, "look", editor.parameters.parameterNode.Modified),
@@ -366,7 +366,7 @@ def check_kept_work_lies_on_this_computer_and_is_deleted_when_asked(running, fol
         for answer in (False, True):
             assert ui.keptButton.visible
             slicer.util.confirmOkCancelDisplay = lambda text, answer=answer: (
-                "all 2 sessions" in text and answer
+                "There are 2," in text and answer
             )
             ui.keptButton.click()
             assert [other.exists() for other in others] == [not answer] * 2

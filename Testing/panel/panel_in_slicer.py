@@ -64,7 +64,7 @@ def check_nothing_can_be_pressed_before_there_is_a_volume(running, folder):
 
 def check_segment_click_undo_redo_accept(running, folder):
     session, ui = with_prior(running), running.ui
-    assert ui.segmentSelector.count == 2 and ui.refineSection.enabled
+    assert ui.segmentsTable.segmentCount == 2 and ui.refineSection.enabled
     before = in_node(session)
     click(running, (8, 25, 14))
     after = in_node(session)
@@ -74,7 +74,7 @@ def check_segment_click_undo_redo_accept(running, folder):
     assert ui.redoButton.enabled and ui.hintsLabel.text == "Hints held: 0 of 0"
     ui.redoButton.click()
     np.testing.assert_array_equal(in_node(session), after)
-    ui.rejectButton.click()
+    ui.undoButton.click()
     np.testing.assert_array_equal(in_node(session), before)
     ui.acceptButton.click()
     segment = session.node.GetSegmentation().GetSegment(session.selected)
@@ -232,6 +232,40 @@ def check_shortcuts_live_only_while_the_module_is_in_front(running, folder):
     running.enter()
 
 
+def check_the_panel_lists_the_keys_that_are_bound(running, folder):
+    import re
+
+    texts = re.findall("<b>(.+?)</b>: (.+?)(?:<br>|$)", running.ui.keysLabel.text)
+    bound = sorted(key for key, _what in texts if "mouse" not in key)
+    assert bound == [",", ".", "A", "B", "Ctrl+Shift+Z", "Ctrl+Y", "Ctrl+Z", "D", "X"] and len(texts) == 10
+    assert all(what for _key, what in texts) and running.ui.keysSection.collapsed
+
+
+def check_hints_wait_where_the_user_wants_them_to(running, folder):
+    session, ui = with_prior(running), running.ui
+    assert ui.atOnceCheckBox.checked and not ui.refineButton.isVisibleTo(running.window)
+    ui.atOnceCheckBox.click()
+    assert ui.refineButton.isVisibleTo(running.window) and not ui.refineButton.enabled
+    before = in_node(session)
+    for kji in ((8, 25, 14), (8, 30, 14)):
+        click(running, kji)
+    np.testing.assert_array_equal(in_node(session), before)
+    assert ui.hintsLabel.text == "Hints held: 0 of 2" and ui.hintList.item(0).text().endswith("(waits)")
+    ui.refineButton.click()
+    place_point(running, (8, 36, 14))  # does not end the work that was asked for
+    running.wait()
+    after = in_node(session)
+    assert after[8, 25, 14] and after[8, 30, 14] and ui.hintsLabel.text == "Hints held: 2 of 3"
+    assert not after[8, 36, 14] and agree(session)
+    running.leave()
+    running.enter()
+    running.wait()
+    np.testing.assert_array_equal(in_node(session), after)
+    ui.atOnceCheckBox.click()
+    running.wait()
+    assert in_node(session)[8, 36, 14] and ui.hintsLabel.text == "Hints held: 3 of 3" and agree(session)
+
+
 def check_a_newer_hint_ends_the_work_on_an_older_one(running, folder):
     session = with_prior(running)
     session.hint_nodes.positive.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, (8, 25, 14))))
@@ -250,9 +284,9 @@ def check_an_existing_segmentation_is_refined_and_a_new_segment_started(running,
     running.ui.refineExistingButton.click()
     running.wait()
     session = running.editor.session
-    assert session.node is node and running.ui.segmentSelector.count == 2
+    assert session.node is node and running.ui.segmentsTable.segmentCount == 2
     running.ui.newSegmentButton.click()
-    assert running.ui.segmentSelector.count == 3 and running.ui.segmentSelector.currentText == "New segment"
+    assert running.ui.segmentsTable.segmentCount == 3 and session.session.selected == "New segment"
     click(running, (3, 30, 14))
     assert in_node(session)[3, 30, 14] and agree(session)
 
@@ -302,9 +336,9 @@ def check_volume_and_scene_may_go_at_any_moment(running, folder):
     with_prior(running)
     slicer.mrmlScene.Clear(False)
     running.wait()
-    assert running.editor.session is None and running.ui.segmentSelector.count == 0
+    assert running.editor.session is None and running.ui.segmentsTable.segmentCount == 0
     with_prior(running)
-    assert running.ui.segmentSelector.count == 2
+    assert running.ui.segmentsTable.segmentCount == 2
 
 
 def check_a_session_that_a_crash_ended_is_gone_on_with(running, folder):
@@ -336,7 +370,8 @@ def check_a_session_that_a_crash_ended_is_gone_on_with(running, folder):
     assert ui.recoverButton.visible and "ended unexpectedly" in ui.leftoverLabel.text
     running.press(ui.recoverButton)
     session = running.editor.session
-    assert not ui.recoverButton.visible and agree(session) and ui.segmentSelector.currentText == "New segment"
+    assert not ui.recoverButton.visible and not ui.keptButton.isVisibleTo(running.window)
+    assert agree(session) and session.session.selected == "New segment"
     assert ui.hintsLabel.text == "Hints held: 1 of 1"
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 2
     for name, mask in masks.items():
@@ -363,7 +398,10 @@ def check_a_leftover_is_discarded_and_one_of_other_voxels_refused(running, folde
     running.press(ui.recoverButton)
     assert "about another volume" in ui.messageLabel.text and running.editor.session is None
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    running.enter()
+    assert ui.keptButton.isVisibleTo(running.window)
     running.press(ui.discardButton)
+    assert not ui.keptButton.isVisibleTo(running.window)
     assert not journal.exists() and not ui.recoverButton.visible
 
 

@@ -16,30 +16,67 @@ from HiDiffRefineLib.scene.matrices import as_matrix
 from Testing.harness.application import running_module
 from Testing.harness.modules import REPOSITORY
 from Testing.harness.views import SliceView, ThreeDView
+from Testing.scene.made_up import paint
 
 SIZE = (1280, 800)
 # Of the panel's width, and between the views.
 PANEL, GAP = 440, 4
+SIDE = ((SIZE[0] - PANEL - GAP) // 2, (SIZE[1] - GAP) // 2)  # of a view
 CENTER_RAS = (27.0, -22.0, -16.0)
-# On top of the anterior hippocampus, towards the amygdala: as if the mask went too far up there.
-CLICK_RAS = (27.0, -13.0, -16.0)
+# In the head of the hippocampus, whose mask is cut off there, as one from elsewhere that ended too early;
+# and in the amygdala, for which there is no model.
+HEAD_RAS, CUT_A_MM, AMYGDALA_RAS = (23.0, -10.0, -24.0), -13.0, (23.0, -4.0, -18.0)
+PINK = (0.9, 0.4, 0.6)  # what Slicer chooses may be as grey as the image
+PATIENCE_S = 300
 
 
 def main(folder: str = str(REPOSITORY / "Resources/Screenshots")) -> list[str]:
     with running_module(SIZE) as running:
-        volume = add_template()
-        running.ui.modelSelector.currentIndex = running.ui.modelSelector.findData("hippocampus-mr")
-        running.ui.segmentButton.click()
-        running.wait(timeout_s=300)
-        segment = next(n for n in range(2) if "anterior" in running.ui.segmentSelector.itemText(n))
-        running.editor.select(list(running.editor.session.keys)[segment])
-        names = [save(running, volume, folder, "prior")]
-        running.ui.negativePointButton.click()
-        points = running.editor.session.hint_nodes.negative
-        points.AddControlPointWorld(vtk.vtkVector3d(*CLICK_RAS))
-        running.wait(timeout_s=300)
-        names.append(save(running, volume, folder, "result"))
+        ui, volume = running.ui, add_template()
+        ui.modelSelector.currentIndex = ui.modelSelector.findData("hippocampus-mr")
+        ui.segmentButton.click()
+        running.wait(timeout_s=PATIENCE_S)
+        session = running.editor.session
+        running.editor.select(next(key for key in session.keys if "anterior" in session.name_of(key)))
+        views = [SliceView(orientation, SIDE) for orientation in ("Axial", "Sagittal", "Coronal")]
+        for view in views:
+            view.show(volume)
+            view.look_at(HEAD_RAS)
+        views.append(ThreeDView(session.node, SIDE))
+        names = [save(running, views, folder, "prior")]
+        cut(running)
+        click(running, HEAD_RAS)
+        ui.hintsSection.collapsed = False
+        ui.hintList.currentRow = 0
+        names.append(save(running, views, folder, "result"))
+        ui.hintsSection.collapsed = True
+        ui.newSegmentButton.click()
+        session.node.GetSegmentation().GetSegment(session.selected).SetColor(*PINK)
+        click(running, AMYGDALA_RAS)
+        ui.nextPlaceButton.click()
+        names.append(save(running, views, folder, "uncertainty"))
+        for view in views:
+            view.close()
     return names
+
+
+def cut(running) -> None:
+    """Takes the front of the selected segment away, as the Segment Editor's eraser would."""
+    session = running.editor.session
+    mask, affine = session.session.mask(), session.volume.ijk_to_ras
+    kji = np.argwhere(mask)
+    ras = kji[:, ::-1] @ affine[:3, :3].T + affine[:3, 3]
+    front = np.zeros_like(mask)
+    front[tuple(kji[ras[:, 1] > CUT_A_MM].T)] = True
+    paint(session.node, session.selected, front, session, remove=True)
+    running.wait(timeout_s=PATIENCE_S)
+
+
+def click(running, point_ras) -> None:
+    """A positive click, and what comes of it."""
+    points = running.editor.session.hint_nodes.positive
+    points.AddControlPointWorld(vtk.vtkVector3d(*point_ras))
+    running.wait(timeout_s=PATIENCE_S)
 
 
 def add_template():
@@ -58,24 +95,18 @@ def add_template():
     return node
 
 
-def save(running, volume, folder: str, name: str) -> str:
+def save(running, views, folder: str, name: str) -> str:
     """Panel on the left, four views on the right."""
     from PySide6.QtCore import QPoint, QRect
     from PySide6.QtGui import QImage, QPainter
 
-    side = ((SIZE[0] - PANEL - GAP) // 2, (SIZE[1] - GAP) // 2)
-    views = [SliceView(orientation, side) for orientation in ("Axial", "Sagittal", "Coronal")]
-    for view in views:
-        view.show(volume)
-        view.look_at(CLICK_RAS)
-    views.append(ThreeDView(running.editor.session.node, side))
-    running.wait()  # the surface that the view asked for is a change to look at
+    running.wait(timeout_s=PATIENCE_S)
     image = running.picture().toImage()
     painter = QPainter(image)
     for n, view in enumerate(views):
         pixels = view.picture()
-        part = QImage(pixels.tobytes(), *side, 3 * side[0], QImage.Format.Format_RGB888)
-        corner = QPoint(PANEL + n % 2 * (side[0] + GAP), n // 2 * (side[1] + GAP))
+        part = QImage(pixels.tobytes(), *SIDE, 3 * SIDE[0], QImage.Format.Format_RGB888)
+        corner = QPoint(PANEL + n % 2 * (SIDE[0] + GAP), n // 2 * (SIDE[1] + GAP))
         painter.drawImage(corner, part)
         frame = QRect(corner, part.size()).adjusted(6, 4, -6, -4)
         for letters, flag in ends_of(view):
@@ -83,9 +114,6 @@ def save(running, volume, folder: str, name: str) -> str:
                 painter.setPen(color)
                 painter.drawText(frame.translated(shift, shift), flag, letters)
     painter.end()
-    for view in views:
-        view.close()
-        slicer.mrmlScene.RemoveNode(view.node)
     path = Path(folder) / f"{name}.png"
     image.save(str(path))
     print(path, file=sys.stderr)

@@ -26,7 +26,7 @@ def names_of(kind: str) -> set[str]:
     return {name.partition("(")[0] for name in callables} | set(entry["properties"]) | names_of(entry["base"])
 
 
-def stand_ins(file: str = "widgets") -> dict[str, set[str]]:
+def stand_ins(file: str) -> dict[str, set[str]]:
     """Public names that each stand-in defines."""
     tree = ast.parse((REPOSITORY / f"Testing/harness/{file}.py").read_text(encoding="utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
@@ -38,10 +38,13 @@ def stand_ins(file: str = "widgets") -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("kind", stand_ins())
+WIDGETS = stand_ins("widgets") | stand_ins("segment_widgets")
+
+
+@pytest.mark.parametrize("kind", WIDGETS)
 def test_stand_ins_have_no_name_that_slicer_lacks(kind):
     # A collapsible button's text is QAbstractButton's.
-    assert stand_ins()[kind] - EVENTS - {"text"} <= names_of(kind)
+    assert WIDGETS[kind] - EVENTS - {"text"} <= names_of(kind)
 
 
 @pytest.mark.parametrize("kind, of", [("Layout", "qMRMLLayoutManager"), ("SliceView", "qMRMLSliceWidget")])
@@ -73,7 +76,7 @@ def test_widgets_of_the_ui_file_have_the_properties_it_sets():
         if kind in API:
             own = [p.get("name") for p in widget.findall("property") if p.get("stdset") != "0"]
             entry = API[kind]["properties"]
-            of_qt = {"text", "toolTip", "visible", "enabled"}
+            of_qt = {"text", "toolTip", "visible", "enabled", "maximumSize"}
             assert all(name in of_qt or entry[name]["writable"] for name in own), (kind, own)
 
 
@@ -87,8 +90,8 @@ def test_every_widget_that_the_panel_names_is_in_the_ui_file():
 
 def test_signals_that_the_panel_connects_are_those_of_the_widgets():
     kinds = {widget.get("name"): widget.get("class") for widget in UI.iter("widget")}
-    panel = (REPOSITORY / "HiDiffRefine/HiDiffRefinePanel/panel.py").read_text(encoding="utf-8")
-    for name, signal in re.findall(r"ui\.(\w+)\.connect\(\"(\w+)", panel):
+    text = "".join(file.read_text(encoding="utf-8") for file in PYTHON)
+    for name, signal in re.findall(r"ui\.(\w+)\.connect\(\s*\"(\w+)", text):
         if kinds[name] in API:
             assert signal in {known.partition("(")[0] for known in API[kinds[name]]["signals"]}
 

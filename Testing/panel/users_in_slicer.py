@@ -20,12 +20,14 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.scene.observers import Observers
 from Testing.harness.application import proven_module
+from Testing.harness.segment_widgets import EYE, NAME, STATUS
 from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
 from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of, segment_editor
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
-BUTTONS = ["undo", "redo", "reject", "accept", "compare", "doubt", "nextPlace", "cancel"]
+BUTTONS = ["undo", "redo", "accept", "compare", "doubt", "nextPlace", "refine", "lung", "cancel"]
+COLUMNS = {"eye": EYE, "name": NAME, "status": STATUS}
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 ACTIONS = 100  # of one user
 USERS = max(1, int(os.environ.get("HIDIFF_ACTIONS", 800)) // ACTIONS)
@@ -106,7 +108,7 @@ class User(RuleBasedStateMachine):
 
     @rule()
     def new_segment(self):
-        if self.running.ui.segmentSelector.count < 5:
+        if self.running.ui.segmentsTable.segmentCount < 5:
             self.running.ui.newSegmentButton.click()
 
     @rule(kji=VOXELS, positive=st.booleans())
@@ -156,10 +158,38 @@ class User(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 9))
     def select(self, n):
-        selector = self.running.ui.segmentSelector
-        if selector.count:
-            selector.currentIndex = n % selector.count
-            selector.activated.emit(n % selector.count)
+        table = self.running.ui.segmentsTable
+        if table.segmentCount:
+            table.setSelectedSegmentIDs([table.segmentIDForRow(n % table.segmentCount)])
+
+    @rule(n=st.integers(0, 9), column=st.sampled_from(["eye", "status"]))
+    def click_in_table(self, n, column):
+        table = self.running.ui.segmentsTable
+        if table.segmentCount:
+            row = n % table.segmentCount
+            table.tableWidget().cellClicked.emit(row, COLUMNS[column])
+
+    @rule(n=st.integers(0, 9), name=st.sampled_from(["a", "b", ""]))
+    def rename(self, n, name):
+        table = self.running.ui.segmentsTable
+        if table.segmentCount:
+            table.tableWidget().item(n % table.segmentCount, COLUMNS["name"]).setText(name)
+
+    @rule(row=st.integers(0, 5), delete=st.booleans())
+    def use_hint_list(self, row, delete):
+        ui = self.running.ui
+        if ui.hintList.count:
+            ui.hintList.currentRow = row % ui.hintList.count
+            (ui.deleteHintButton if delete else ui.showHintsButton).click()
+
+    @rule(at_once=st.booleans())
+    def let_hints_wait(self, at_once):
+        self.running.ui.atOnceCheckBox.checked = at_once
+
+    @rule(opacity=st.floats(0, 1))
+    def set_opacity(self, opacity):
+        self.running.ui.opacitySlider.value = opacity
+
 
     @rule()
     def editors_undo(self):
@@ -176,10 +206,10 @@ class User(RuleBasedStateMachine):
         if segmentation.GetNumberOfSegments():
             segmentation.RemoveSegment(segmentation.GetNthSegmentID(n % segmentation.GetNumberOfSegments()))
 
-    @rule(on=st.booleans())
-    def show_3d(self, on):
-        node = self.session.node
-        (node.CreateClosedSurfaceRepresentation if on else node.RemoveClosedSurfaceRepresentation)()
+    @rule()
+    def show_3d(self):
+        if self.running.ui.show3DButton.enabled:
+            self.running.ui.show3DButton.click()
 
     @rule(lock=st.booleans())
     def lock_hand_edits(self, lock):
