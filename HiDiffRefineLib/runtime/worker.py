@@ -19,9 +19,9 @@ from pathlib import Path
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.inference.messages import Request
+from HiDiffRefineLib.runtime.heartbeat import Heartbeat
 from HiDiffRefineLib.runtime.link import Link, LinkLostError
 from HiDiffRefineLib.runtime.models import WorkerEngine, WorkerModels
-from HiDiffRefineLib.runtime.pulse import Pulse
 from HiDiffRefineLib.runtime.wire import (
     Answered,
     Begun,
@@ -103,7 +103,7 @@ class Worker:
         self.log = Path(log)
         self.notify = notify
         self._link = Link(python or sys.executable, self.log)
-        self._pulse = Pulse(self._link)
+        self._heartbeat = Heartbeat(self._link)
         self._numbers = itertools.count(1)
         self._errands: dict[int, Errand] = {}
         self._engines: weakref.WeakSet[WorkerEngine] = weakref.WeakSet()
@@ -153,7 +153,7 @@ class Worker:
             self._fail(errand, "The worker was stopped.", "Do it again.")
         self._errands.clear()
         self._link.close()
-        self._pulse.begin()
+        self._heartbeat.begin()
         for engine in list(self._engines):
             engine.unshare()
         if self.log.exists() and not self.log.stat().st_size:
@@ -173,10 +173,10 @@ class Worker:
                     time.sleep(0.01)
                     continue
                 asked = time.monotonic()
-                self._pulse.ask()
-                while self._link.connected and not self._pulse.answered and time.monotonic() < end:
+                self._heartbeat.ask()
+                while self._link.connected and not self._heartbeat.answered and time.monotonic() < end:
                     self.attend(0.1)
-                if self._link.connected and self._pulse.answered:
+                if self._link.connected and self._heartbeat.answered:
                     return time.monotonic() - asked
         raise WorkerError("The worker does not answer.", f"Start it again; if it stays, see {self.log}.")
 
@@ -194,7 +194,7 @@ class Worker:
         number = errand.job.number
         if self._errands.pop(number, None) and not errand.ended and self._link.connected:
             waits = any(other < number for other in self._errands)
-            self._pulse.cancel(number, waits)
+            self._heartbeat.cancel(number, waits)
 
     def forget(self, key: str) -> None:
         """Has the worker give back what it holds of a volume."""
@@ -216,7 +216,7 @@ class Worker:
                 return
             for message in self._link.receive(timeout_s):
                 self._take(message)
-            self._pulse.feel()
+            self._heartbeat.check()
         except LinkLostError:
             self._lost()
 
@@ -228,18 +228,18 @@ class Worker:
             if time.monotonic() - self._link.ordered_at > START_S:
                 raise LinkLostError
             return False
-        self._pulse.begin()
+        self._heartbeat.begin()
         for errand in self._errands.values():
             self._link.send(errand.job)
         return True
 
     def _take(self, message: object) -> None:
-        self._pulse.heard(message)
+        self._heartbeat.heard(message)
         match message:
             case Notice(text):
                 self.notify(text)
             case Begun(number):
-                self._pulse.begun(number)
+                self._heartbeat.begun(number)
                 if number in self._errands:
                     self._errands[number].begun = True
             case Answered(number) if number in self._errands:
@@ -252,7 +252,7 @@ class Worker:
             case Progressed(number) if number in self._errands:
                 self._errands[number].inbox.append(message)
             case Ended(number) | Failed(number):
-                self._pulse.ended(number)
+                self._heartbeat.ended(number)
                 errand = self._errands.pop(number, None)
                 if errand is not None:
                     errand.inbox.append(message)
@@ -260,9 +260,9 @@ class Worker:
 
     def _lost(self) -> None:
         """The worker is gone; who waits for a job gets a new one, the job that two have died of excepted."""
-        stuck = self._pulse.stuck
+        stuck = self._heartbeat.stuck
         self._link.drop()
-        self._pulse.begin()
+        self._heartbeat.begin()
         # What was cancelled and would not end is no fault of the job that waits for it.
         if self._errands and not stuck:
             self._blame(next(iter(self._errands.values())))

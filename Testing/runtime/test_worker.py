@@ -17,7 +17,7 @@ from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.messages import EditRequest, View
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.roi import RegionOfInterest
-from HiDiffRefineLib.runtime import models, pulse, shared
+from HiDiffRefineLib.runtime import heartbeat, models, shared
 from HiDiffRefineLib.runtime.worker import RESTARTED
 from HiDiffRefineLib.session.editing import edit_request
 from HiDiffRefineLib.session.journal import restore
@@ -312,8 +312,8 @@ def test_a_job_that_kills_twice_is_given_up(session, worker):
 
 
 def test_a_worker_that_hangs_is_replaced(session, worker, monkeypatch):
-    monkeypatch.setattr(pulse, "ANSWER_S", 0.5)
-    monkeypatch.setattr(pulse, "PING_S", 0.1)
+    monkeypatch.setattr(heartbeat, "ANSWER_S", 0.5)
+    monkeypatch.setattr(heartbeat, "PING_S", 0.1)
     session.add_click(at(10, 25, 25))
     edit = session.refine(9)
     next(edit)
@@ -331,7 +331,7 @@ def test_a_worker_is_replaced_with_the_process_that_made_it(session, worker):
 
 
 def test_a_cancelled_job_that_will_not_end_is_ended(session, worker, monkeypatch):
-    monkeypatch.setattr(pulse, "CANCEL_S", 0.5)
+    monkeypatch.setattr(heartbeat, "CANCEL_S", 0.5)
     session.add_click(at(10, 25, 25))
     edit, hanging = session.refine(9, wait=False), worker.pid
     assert next(edit) is None
@@ -343,7 +343,7 @@ def test_a_cancelled_job_that_will_not_end_is_ended(session, worker, monkeypatch
 def test_a_cancelled_job_whose_turn_never_came_costs_no_worker(
     session, worker, tiny, volume, cube, monkeypatch
 ):
-    monkeypatch.setattr(pulse, "CANCEL_S", 0.3)
+    monkeypatch.setattr(heartbeat, "CANCEL_S", 0.3)
     other = RefinementSession(volume, worker.models(tiny))
     other.set_prior(cube, "cube")
     for one in (session, other):

@@ -15,8 +15,8 @@ STEP_S = 300.0
 CANCEL_S = 15.0
 
 
-class Pulse:
-    """Felt whenever the client looks for news; a client that looks away for long finds no worker dead."""
+class Heartbeat:
+    """Checked whenever the client looks for news; a client that looks away for long finds no worker dead."""
 
     def __init__(self, link: Link):
         self._link = link
@@ -69,7 +69,7 @@ class Pulse:
         if isinstance(message, Pong) and message.still_s > STEP_S:
             raise LinkLostError
 
-    def feel(self) -> None:
+    def check(self) -> None:
         """Asks now and then.
 
         Raises:
