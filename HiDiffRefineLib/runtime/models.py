@@ -81,13 +81,13 @@ class WorkerEngine:
             if not wait:
                 yield None
         self.keys.update(prior_key(self._opened.key, roi) for roi in getattr(request, "rois", ()))
-        errand = worker.submit(self._opened, request)
+        pending = worker.submit(self._opened, request)
         try:
-            while errand.inbox or not errand.ended:
-                if not errand.inbox:
+            while pending.inbox or not pending.ended:
+                if not pending.inbox:
                     worker.attend(_LOOK_S if wait else 0)
-                if errand.inbox:
-                    message = errand.inbox.popleft()
+                if pending.inbox:
+                    message = pending.inbox.popleft()
                     if isinstance(message, Answered):
                         yield message.answer
                     elif isinstance(message, Progressed):
@@ -97,7 +97,7 @@ class WorkerEngine:
                 elif not wait:
                     yield None
         finally:
-            worker.drop(errand)
+            worker.drop(pending)
 
     def close(self) -> None:
         """Has the worker forget the volume, and gives the shared memory back; so does the engine's end."""

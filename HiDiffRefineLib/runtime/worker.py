@@ -44,7 +44,7 @@ MOST_LOSSES = 3
 
 
 @dataclass(eq=False)
-class Errand:
+class PendingJob:
     """A job on its way.
 
     Args:
@@ -105,7 +105,7 @@ class Worker:
         self._link = Link(python or sys.executable, self.log)
         self._heartbeat = Heartbeat(self._link)
         self._numbers = itertools.count(1)
-        self._errands: dict[int, Errand] = {}
+        self._pending: dict[int, PendingJob] = {}
         self._engines: weakref.WeakSet[WorkerEngine] = weakref.WeakSet()
 
     def __enter__(self) -> "Worker":
@@ -149,9 +149,9 @@ class Worker:
 
     def stop(self) -> None:
         """Ends the process, whatever it does; the GPU is free then. A job begins a new one."""
-        for errand in self._errands.values():
-            self._fail(errand, "The worker was stopped.", "Do it again.")
-        self._errands.clear()
+        for pending in self._pending.values():
+            self._fail(pending, "The worker was stopped.", "Do it again.")
+        self._pending.clear()
         self._link.close()
         self._heartbeat.begin()
         for engine in list(self._engines):
@@ -180,20 +180,20 @@ class Worker:
                     return time.monotonic() - asked
         raise WorkerError("The worker does not answer.", f"Start it again; if it stays, see {self.log}.")
 
-    def submit(self, opened: OpenVolume, request: Request) -> Errand:
+    def submit(self, opened: OpenVolume, request: Request) -> PendingJob:
         """Puts a job in the queue."""
         self._own()  # it may keep probabilities of further regions
-        errand = Errand(Job(next(self._numbers), opened, request))
-        self._errands[errand.job.number] = errand
+        pending = PendingJob(Job(next(self._numbers), opened, request))
+        self._pending[pending.job.number] = pending
         if self._link.connected:
-            self._link.send(errand.job)
-        return errand
+            self._link.send(pending.job)
+        return pending
 
-    def drop(self, errand: Errand) -> None:
+    def drop(self, pending: PendingJob) -> None:
         """Cancels a job if it has not ended."""
-        number = errand.job.number
-        if self._errands.pop(number, None) and not errand.ended and self._link.connected:
-            waits = any(other < number for other in self._errands)
+        number = pending.job.number
+        if self._pending.pop(number, None) and not pending.ended and self._link.connected:
+            waits = any(other < number for other in self._pending)
             self._heartbeat.cancel(number, waits)
 
     def forget(self, key: str) -> None:
@@ -229,8 +229,8 @@ class Worker:
                 raise LinkLostError
             return False
         self._heartbeat.begin()
-        for errand in self._errands.values():
-            self._link.send(errand.job)
+        for pending in self._pending.values():
+            self._link.send(pending.job)
         return True
 
     def _take(self, message: object) -> None:
@@ -240,23 +240,23 @@ class Worker:
                 self.notify(text)
             case Begun(number):
                 self._heartbeat.begun(number)
-                if number in self._errands:
-                    self._errands[number].begun = True
-            case Answered(number) if number in self._errands:
-                errand = self._errands[number]
-                errand.counted += 1
+                if number in self._pending:
+                    self._pending[number].begun = True
+            case Answered(number) if number in self._pending:
+                pending = self._pending[number]
+                pending.counted += 1
                 # A worker that repeats a job gives the same answers: they are not told twice.
-                if errand.counted > errand.seen:
-                    errand.seen += 1
-                    errand.inbox.append(message)
-            case Progressed(number) if number in self._errands:
-                self._errands[number].inbox.append(message)
+                if pending.counted > pending.seen:
+                    pending.seen += 1
+                    pending.inbox.append(message)
+            case Progressed(number) if number in self._pending:
+                self._pending[number].inbox.append(message)
             case Ended(number) | Failed(number):
                 self._heartbeat.ended(number)
-                errand = self._errands.pop(number, None)
-                if errand is not None:
-                    errand.inbox.append(message)
-                    errand.ended = True
+                pending = self._pending.pop(number, None)
+                if pending is not None:
+                    pending.inbox.append(message)
+                    pending.ended = True
 
     def _lost(self) -> None:
         """The worker is gone; who waits for a job gets a new one, the job that two have died of excepted."""
@@ -264,26 +264,26 @@ class Worker:
         self._link.drop()
         self._heartbeat.begin()
         # What was cancelled and would not end is no fault of the job that waits for it.
-        if self._errands and not stuck:
-            self._blame(next(iter(self._errands.values())))
-        for errand in self._errands.values():
-            errand.begun, errand.counted = False, 0
+        if self._pending and not stuck:
+            self._blame(next(iter(self._pending.values())))
+        for pending in self._pending.values():
+            pending.begun, pending.counted = False, 0
 
-    def _blame(self, errand: Errand) -> None:
-        if errand.begun:
-            errand.deaths += 1
-            if errand.deaths == 1:
+    def _blame(self, pending: PendingJob) -> None:
+        if pending.begun:
+            pending.deaths += 1
+            if pending.deaths == 1:
                 self.notify(RESTARTED)
                 return
             message = "The worker process ended twice over this, and nothing was changed."
         else:
-            errand.losses += 1
-            if errand.losses < MOST_LOSSES:
+            pending.losses += 1
+            if pending.losses < MOST_LOSSES:
                 return
             message = "The worker process cannot be started."
-        del self._errands[errand.job.number]
-        self._fail(errand, message, f"Try again; if it stays, report it with the file {self.log}.")
+        del self._pending[pending.job.number]
+        self._fail(pending, message, f"Try again; if it stays, report it with the file {self.log}.")
 
-    def _fail(self, errand: Errand, message: str, remedy: str) -> None:
-        errand.inbox.append(Failed(errand.job.number, "WorkerError", message, remedy))
-        errand.ended = True
+    def _fail(self, pending: PendingJob, message: str, remedy: str) -> None:
+        pending.inbox.append(Failed(pending.job.number, "WorkerError", message, remedy))
+        pending.ended = True
