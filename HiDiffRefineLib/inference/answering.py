@@ -23,12 +23,12 @@ from HiDiffRefineLib.inference.messages import (
     View,
     WarmUpRequest,
 )
-from HiDiffRefineLib.inference.prepared import Prepared
+from HiDiffRefineLib.inference.prepared_volume import PreparedVolume
 from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
 
 
-def answer(prepared: Prepared, request: Request, progress: Progress) -> Iterator:
+def answer(prepared: PreparedVolume, request: Request, progress: Progress) -> Iterator:
     """What `messages` promises for each kind of request.
 
     Raises:
@@ -46,7 +46,7 @@ def answer(prepared: Prepared, request: Request, progress: Progress) -> Iterator
             _warm_up(prepared, progress)
 
 
-def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Extents]:
+def _previews(prepared: PreparedVolume, request: EditRequest) -> Iterator[Preview | Extents]:
     pipeline, shape = prepared.pipeline, prepared.grid.shape_kji
     pipeline.check(request.steps, ["refiner"])
     # Memory that is never written is never claimed: these cost what the boxes cost, not the volume.
@@ -76,14 +76,16 @@ def _previews(prepared: Prepared, request: EditRequest) -> Iterator[Preview | Ex
         yield extents
 
 
-def _doubt(prepared: Prepared, request: DoubtRequest) -> Doubt:
+def _doubt(prepared: PreparedVolume, request: DoubtRequest) -> Doubt:
     pipeline = prepared.pipeline
     pipeline.check(request.steps, ["refiner"])
     segment = _segment(prepared, request.view, request)
     return doubt_about(segment, request, pipeline.network("refiner"), pipeline.chain, pipeline.temperature)
 
 
-def _label_masks(prepared: Prepared, request: SegmentationRequest, progress: Progress) -> list[LabelMask]:
+def _label_masks(
+    prepared: PreparedVolume, request: SegmentationRequest, progress: Progress
+) -> list[LabelMask]:
     """No voxel is in two of them. Of regions of interest that overlap, the last one that finds a label."""
     labels, grid = prepared.pipeline.bundle.labels, prepared.grid
     labelmap, rois = np.zeros(grid.shape_kji, np.uint8), request.rois or (None,)
@@ -112,7 +114,7 @@ def _label_mask(labelmap: np.ndarray, value: int) -> LabelMask:
     return LabelMask(value, box, mask[box])
 
 
-def _warm_up(prepared: Prepared, progress: Progress) -> None:
+def _warm_up(prepared: PreparedVolume, progress: Progress) -> None:
     """One edit of an empty mask in the volume's middle: loads the refiner, and records its graphs."""
     progress(0.0, "loading the refiner")
     pipeline, grid = prepared.pipeline, prepared.grid
@@ -128,7 +130,7 @@ def _warm_up(prepared: Prepared, progress: Progress) -> None:
         progress(n / steps, "warming up")
 
 
-def _segment(prepared: Prepared, view: View, request: EditRequest | DoubtRequest) -> Segment:
+def _segment(prepared: PreparedVolume, view: View, request: EditRequest | DoubtRequest) -> Segment:
     """A segment as the refiner takes it.
 
     Its prior is the segmentor's, of the region of interest nearest to the view. For a mask that came from

@@ -11,7 +11,7 @@ from HiDiffRefineLib.inference.answering import answer
 from HiDiffRefineLib.inference.memory import why_on_processor
 from HiDiffRefineLib.inference.messages import Progress, Request
 from HiDiffRefineLib.inference.pipeline import Pipeline
-from HiDiffRefineLib.inference.prepared import KeptPriors, Prepared
+from HiDiffRefineLib.inference.prepared_volume import PreparedVolume, PriorCache
 from HiDiffRefineLib.volumes.volume import Volume
 
 
@@ -30,14 +30,14 @@ class LocalEngine:
         volume: Volume,
         pipeline: Pipeline,
         notify: Callable[[str], None] = lambda text: None,
-        kept: KeptPriors | None = None,
+        kept: PriorCache | None = None,
     ):
         self.volume = volume
         self.pipeline = pipeline
         self.grid = Grid(volume.array.shape, volume.ijk_to_ras)
         self.notify = notify
-        self._kept = kept or KeptPriors()
-        self.on_device = Prepared(volume, pipeline, self._kept, notify)
+        self._kept = kept or PriorCache()
+        self.on_device = PreparedVolume(volume, pipeline, self._kept, notify)
 
     @property
     def bundle(self) -> Bundle:
@@ -55,11 +55,11 @@ class LocalEngine:
         return self.pipeline.refiner_bundle
 
     @cached_property
-    def on_processor(self) -> Prepared | None:
+    def on_processor(self) -> PreparedVolume | None:
         """Where to go when the device cannot; None where it is the processor itself."""
         if self.pipeline.device.type == "cpu":
             return None
-        return Prepared(self.volume, self.pipeline.on(torch.device("cpu")), self._kept, self.notify)
+        return PreparedVolume(self.volume, self.pipeline.on(torch.device("cpu")), self._kept, self.notify)
 
     def run(
         self, request: Request, progress: Progress = lambda share, what: None, wait: bool = True

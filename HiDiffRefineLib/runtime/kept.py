@@ -20,7 +20,7 @@ def prior_key(key: str, roi: RegionOfInterest | None) -> str:
 
 
 class SharedPriors:
-    """See `prepared.KeptPriors`.
+    """See `prepared.PriorCache`.
 
     Args:
         key: of the volume.

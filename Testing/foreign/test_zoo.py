@@ -15,7 +15,7 @@ from HiDiffRefineLib.errors import BundleError
 from HiDiffRefineLib.foreign.importing import import_bundle
 from HiDiffRefineLib.foreign.model import Given
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
-from HiDiffRefineLib.inference.prepared import KeptPriors, Prepared
+from HiDiffRefineLib.inference.prepared_volume import PreparedVolume, PriorCache
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.volumes.read import read_labelmap, read_volume
 from Testing.foreign.conftest import (
@@ -314,7 +314,7 @@ def test_edits_start_from_the_same_answer_as_segment(tmp_path, models, phantom):
     bundle = import_bundle(write_zoo(tmp_path / "some", config, zoo_metadata(THREE)))
     pipeline, volume = Pipeline(bundle, torch.device("cpu")), read_volume(phantom)
 
-    class Kept(KeptPriors):
+    class Kept(PriorCache):
         def __init__(self):
             self.content = {}
 
@@ -330,7 +330,7 @@ def test_edits_start_from_the_same_answer_as_segment(tmp_path, models, phantom):
     region = RegionOfInterest((0.0, 0.0, 0.0), 20.0)
     for roi in (None, region):
         expected = pipeline.prior(pipeline.scan(volume, roi))
-        found, again = (Prepared(volume, pipeline, kept).prior(roi) for _ in range(2))
+        found, again = (PreparedVolume(volume, pipeline, kept).prior(roi) for _ in range(2))
         assert torch.equal(found.probabilities, expected.probabilities)
         assert torch.equal(again.probabilities, expected.probabilities)
         assert np.array_equal(again.grid.ijk_to_ras, expected.grid.ijk_to_ras)

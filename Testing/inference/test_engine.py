@@ -13,7 +13,7 @@ from HiDiffRefineLib.inference import memory, segmentor
 from HiDiffRefineLib.inference.engine import LocalEngine
 from HiDiffRefineLib.inference.memory import GPU_FULL, GPU_LACKS
 from HiDiffRefineLib.inference.messages import EditRequest, Preview, SegmentationRequest, View, WarmUpRequest
-from HiDiffRefineLib.inference.prepared import Prepared
+from HiDiffRefineLib.inference.prepared_volume import PreparedVolume
 
 SHAPE = (20, 30, 30)
 
@@ -25,7 +25,7 @@ def engine(make_pipeline, refiner, volume_of):
     pipeline = make_pipeline(refiner)
     volume = volume_of(centered_grid((100, -46, 34), SHAPE, (1, 1, 1)))
     engine = LocalEngine(volume, pipeline, said.append)
-    engine.on_processor = Prepared(volume, pipeline.on(torch.device("cpu")), engine.on_device.kept)
+    engine.on_processor = PreparedVolume(volume, pipeline.on(torch.device("cpu")), engine.on_device.kept)
     engine.said = said
     return engine
 

@@ -16,7 +16,7 @@ from HiDiffRefineLib.inference.segmentor import Prior
 from HiDiffRefineLib.volumes.volume import Volume
 
 
-class KeptPriors:
+class PriorCache:
     """Keeps class probabilities beyond the life of what computed them; this one keeps none."""
 
     def load(self, roi: RegionOfInterest | None, shape: tuple) -> np.ndarray | None:
@@ -27,12 +27,12 @@ class KeptPriors:
 
 
 @dataclass(eq=False)
-class Prepared:
+class PreparedVolume:
     """A volume in front of a pipeline; `notify`: see `Pipeline.prior`."""
 
     volume: Volume
     pipeline: Pipeline
-    kept: KeptPriors
+    kept: PriorCache
     notify: Callable[[str], None] = lambda text: None
     _shown: dict = field(default_factory=dict, repr=False)
     _images: dict = field(default_factory=dict, repr=False)
