@@ -304,7 +304,7 @@ class SceneSession:
         """By segment ID, those that are deleted included."""
         names = {segment_id: self.name_of(segment_id) for segment_id in self.keys}
         layers = self.session.state.layers
-        return {segment_id: layers[name].told.hints if name else () for segment_id, name in names.items()}
+        return {segment_id: layers[name].given.hints if name else () for segment_id, name in names.items()}
 
     def _newest_step(self) -> AnyStep | None:
         done = self.session.state.done

@@ -54,7 +54,7 @@ def showing(scene: "SceneSession", segment_id: str) -> Iterator[None]:
         show_mask(scene, segment_id, slab)
         yield None
     # What a crash or an undo brings back was made no less by this program.
-    if layer.label is not None or layer.told.refined:
+    if layer.label is not None or layer.given.refined:
         mark_made(scene, segment_id)
 
 
@@ -79,7 +79,7 @@ def mark_made(scene: "SceneSession", segment_id: str, automatic: bool = False) -
             them with no session open, and leave the tags (see `segmentation_nodes.label_of`).
     """
     engine, layer = scene.session.engine, scene.session.state.layers[scene.name_of(segment_id)]
-    steps, hints = engine.refiner_bundle.settings["steps"], len(layer.told.hints)
+    steps, hints = engine.refiner_bundle.settings["steps"], len(layer.given.hints)
     parameters = {"bundle": model_name(engine), "seed": SEED, "steps": steps, "hints": hints}
     if automatic:
         parameters[VOXELS] = segmentations.count_voxels(scene.node, segment_id)

@@ -21,7 +21,7 @@ from HiDiffRefineLib.inference.regions import (
 )
 from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, difference, revert
 from HiDiffRefineLib.session.engine import Engine, Models
-from HiDiffRefineLib.session.layer import Layer, Told
+from HiDiffRefineLib.session.layer import GivenHints, Layer
 from HiDiffRefineLib.session.state import State
 
 # Same question, same answer.
@@ -30,12 +30,14 @@ SEED = 0
 SAMPLES = 8
 
 
-def edit_looks(layer: Layer, grid: Grid, models: Engine | Models, told: Told | None = None) -> list[Look]:
+def edit_looks(
+    layer: Layer, grid: Grid, models: Engine | Models, given: GivenHints | None = None
+) -> list[Look]:
     """Where an edit takes place: around the newest hint, then around pending ones that lie farther off.
 
     Args:
         grid: the volume's.
-        told: hints in the place of the segment's own.
+        given: hints in the place of the segment's own.
 
     Returns:
         that of the newest hint last.
@@ -44,15 +46,15 @@ def edit_looks(layer: Layer, grid: Grid, models: Engine | Models, told: Told | N
     patch_kji = models.refiner_bundle.patch_size_kji
     working_kji = working_spacing_kji(models.bundle, grid, patch_kji, layer.label)
     looks: list[Look] = []
-    told = told or layer.told
-    for hint in reversed(told.pending or told.hints[-1:]):
+    given = given or layer.given
+    for hint in reversed(given.pending or given.hints[-1:]):
         if not any(holds(look, hint) for look in looks):
             looks.append(look_at(hint, layer.mask, object_ras, grid, working_kji, patch_kji, layer.label))
     return looks[::-1]
 
 
 def edit_request(
-    engine: Engine, state: State, name: str, steps: int, tried: Told | None = None
+    engine: Engine, state: State, name: str, steps: int, tried: GivenHints | None = None
 ) -> EditRequest:
     """What an engine has to know for an edit of a segment.
 
@@ -61,11 +63,11 @@ def edit_request(
         tried: hints in the place of the segment's own, for a tentative edit.
     """
     layer = state.layers[name]
-    told = tried or layer.told
-    views = tuple(_view(look, state, name) for look in edit_looks(layer, state.grid, engine, told))
-    asked = len(told.pending) or 1
+    given = tried or layer.given
+    views = tuple(_view(look, state, name) for look in edit_looks(layer, state.grid, engine, given))
+    asked = len(given.pending) or 1
     tentative = tried is not None
-    return EditRequest(views, told.hints, layer.label, layer.rois, steps, SEED, asked, tentative)
+    return EditRequest(views, given.hints, layer.label, layer.rois, steps, SEED, asked, tentative)
 
 
 def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtRequest:
@@ -91,7 +93,7 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
         close_kji = close_spacing_kji(bounds_ras, voxel_kji(state.grid), patch_kji)
     region = region_grid(bounds_ras, working_kji, patch_kji, close_kji)
     view = _view(Look(region), state, name)
-    return DoubtRequest(view, layer.told.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
+    return DoubtRequest(view, layer.given.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 
 def newest_of_each(previews: Sequence[Preview], preview: Preview) -> list[Preview]:
@@ -104,7 +106,7 @@ def edit_blocks(
     name: str,
     previews: Sequence[Preview],
     extents: Extents | None,
-    told: Told | None = None,
+    given: GivenHints | None = None,
 ) -> tuple[list[Block], Block | None]:
     """What an edit changes in a segment's mask, and of that what its extents could change otherwise.
 
@@ -113,7 +115,7 @@ def edit_blocks(
     Args:
         previews: the last one of each region.
         extents: of the last region.
-        told: hints in the place of the segment's own.
+        given: hints in the place of the segment's own.
     """
     layer = state.layers[name]
     moving = extents and block_of(extents.flips(ANSWER), extents.box)
@@ -132,7 +134,7 @@ def edit_blocks(
         apply(layer.mask, moving)
     # Nothing is left of it but where it replaced a preview of the same box.
     change(newest.box, newest.mask)
-    voxels_kji, values = hint_values((told or layer.told).pending, state.grid)
+    voxels_kji, values = hint_values((given or layer.given).pending, state.grid)
     unmet = layer.mask[tuple(voxels_kji.T)] != (values > 0)
     if unmet.any():
         voxels_kji, values = voxels_kji[unmet], values[unmet]

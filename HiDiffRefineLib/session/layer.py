@@ -15,7 +15,7 @@ from HiDiffRefineLib.session.blocks import Block, Box
 BOUNDS_SHARE = 0.999
 
 
-class Told(NamedTuple):
+class GivenHints(NamedTuple):
     """What the user said of a segment.
 
     Args:
@@ -51,7 +51,7 @@ class Layer:
     shape_kji: tuple[int, int, int]
     rois: tuple[RegionOfInterest, ...] = ()
     key: int = 0
-    told: Told = Told()
+    given: GivenHints = GivenHints()
     mask: np.ndarray = field(init=False)
     _counts: list[np.ndarray] = field(init=False, repr=False)
 

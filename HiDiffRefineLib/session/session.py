@@ -95,12 +95,12 @@ class RefinementSession:
     @property
     def hints(self) -> tuple[Hint, ...]:
         """Hints of the selected segment, the newest last."""
-        return found(self.selected, self.state).told.hints
+        return found(self.selected, self.state).given.hints
 
     @property
     def pending(self) -> tuple[Hint, ...]:
         """Those of `hints` that wait for the next edit."""
-        return found(self.selected, self.state).told.pending
+        return found(self.selected, self.state).given.pending
 
     def mask(self, name: str | None = None) -> np.ndarray:
         """Read-only view (bool, k, j, i) of a segment's mask, which follows its edits; None: the selected."""
@@ -171,7 +171,7 @@ class RefinementSession:
             SessionError: it has hints.
         """
         self._settle()
-        if found(name, self.state).told.hints:
+        if found(name, self.state).given.hints:
             raise SessionError(f"'{name}' has hints already.", "Recall hints before any is placed.")
         self._do("recall", name=name, hints=tuple(hints))
 
@@ -220,10 +220,10 @@ class RefinementSession:
             BundleError: weights missing or damaged; at the first step.
         """
         self._settle()
-        told = found(self.selected, self.state).told
-        if not told.hints:
+        given = found(self.selected, self.state).given
+        if not given.hints:
             raise HintError(f"'{self.selected}' has no hint yet.", "Place a click or a scribble first.")
-        check_possible(told.pending, self.state, self.selected)
+        check_possible(given.pending, self.state, self.selected)
         steps = checked_steps(self.engine.refiner_bundle, steps)
         request = edit_request(self.engine, self.state, self.selected, steps)
         return self._open(jobs.editing(self, self.selected, request, wait))
@@ -303,7 +303,7 @@ class RefinementSession:
             SessionError: no such hint.
         """
         self._settle()
-        if numbers := check_places(numbers, found(name, self.state).told.hints):
+        if numbers := check_places(numbers, found(name, self.state).given.hints):
             self._do("withdraw", name=name, numbers=numbers)
 
     def delete(self, name: str) -> None:

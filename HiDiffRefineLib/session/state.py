@@ -11,7 +11,7 @@ from HiDiffRefineLib.hints.hint import Hint
 from HiDiffRefineLib.hints.rasterize import hint_values, hint_voxels
 from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.session.blocks import Block, Box, apply, block_of, together
-from HiDiffRefineLib.session.layer import Layer, Told
+from HiDiffRefineLib.session.layer import GivenHints, Layer
 from HiDiffRefineLib.session.steps import AnyStep, Deletion, Extent, NewSegment, Renaming, Step
 
 
@@ -57,15 +57,15 @@ class State:
 
     def hint(self, hint: Hint) -> None:
         """A hint on the selected segment, for the next edit."""
-        hints, refined = self.layers[self.selected].told
-        self._step(self.selected, (), Told((*hints, hint), refined), hint_only=True)
+        hints, refined = self.layers[self.selected].given
+        self._step(self.selected, (), GivenHints((*hints, hint), refined), hint_only=True)
 
     def recall(self, name: str, hints: Sequence[Hint]) -> None:
         """Hints that a mask from elsewhere came with, if they hold and lie on the grid. No undo step."""
         layer = self.layers[name]
         inside = tuple(hint for hint in hints if len(hint_voxels(hint, self.grid)))
         kept = _obeyed(inside, layer.mask, self.grid)
-        layer.told = Told(kept, len(kept))
+        layer.given = GivenHints(kept, len(kept))
 
     def edit(
         self, name: str, blocks: Sequence[Block], extents: Extents | None = None, block: Block | None = None
@@ -77,17 +77,17 @@ class State:
             extents: what else it could change in place of the block.
         """
         layer = self.layers[name]
-        before, told = layer.told, layer.told
+        before, given = layer.given, layer.given
         for n in reversed(range(len(self.done))):
             step = self.done[n]
             if isinstance(step, Step) and step.key == layer.key:
                 if not step.hint_only:
                     break
                 before = self.done.pop(n).before
-        layer.told = before
+        layer.given = before
         extent = extents and Extent(extents, block)
         blocks = (*blocks, *filter(None, [block]))
-        self._step(name, blocks, Told(told.hints, len(told.hints)), extent=extent)
+        self._step(name, blocks, GivenHints(given.hints, len(given.hints)), extent=extent)
 
     def extend(self, level: int, block: Block | None) -> None:
         """Another level of the edit that is the newest step; what was undone is gone.
@@ -110,20 +110,20 @@ class State:
         layer = self.layers[name]
         for block in blocks:
             layer.flip(block)
-        before = layer.told
+        before = layer.given
         kept = _obeyed(before.hints[: before.refined], layer.mask, self.grid)
-        layer.told = Told(kept + before.pending, len(kept))
-        self._record(Step(layer.key, tuple(blocks), before, layer.told))
+        layer.given = GivenHints(kept + before.pending, len(kept))
+        self._record(Step(layer.key, tuple(blocks), before, layer.given))
 
     def withdraw(self, name: str, numbers: Sequence[int]) -> None:
         """Takes hints of a segment back, by their places in its list. The mask stays as it is."""
         layer = self.layers[name]
-        rest = [(n, hint) for n, hint in enumerate(layer.told.hints) if n not in numbers]
-        obeyed = tuple(hint for n, hint in rest if n < layer.told.refined)
-        pending = tuple(hint for n, hint in rest if n >= layer.told.refined)
+        rest = [(n, hint) for n, hint in enumerate(layer.given.hints) if n not in numbers]
+        obeyed = tuple(hint for n, hint in rest if n < layer.given.refined)
+        pending = tuple(hint for n, hint in rest if n >= layer.given.refined)
         # An older hint that a withdrawn one had overruled is not what the mask shows.
         kept = _obeyed(obeyed, layer.mask, self.grid)
-        self._step(name, (), Told(kept + pending, len(kept)))
+        self._step(name, (), GivenHints(kept + pending, len(kept)))
 
     def delete(self, name: str) -> None:
         """Takes a segment out; the next one is selected in its place."""
@@ -202,12 +202,12 @@ class State:
         self,
         name: str,
         blocks: tuple[Block, ...],
-        after: Told,
+        after: GivenHints,
         hint_only: bool = False,
         extent: Extent | None = None,
     ) -> None:
         layer = self.layers[name]
-        step = Step(layer.key, blocks, layer.told, after, hint_only, extent)
+        step = Step(layer.key, blocks, layer.given, after, hint_only, extent)
         self._flip(step, after)
         self._record(step)
 
@@ -215,11 +215,11 @@ class State:
         self.done.append(step)
         self.undone.clear()
 
-    def _flip(self, step: Step, told: Told) -> None:
+    def _flip(self, step: Step, given: GivenHints) -> None:
         layer = self.layers[self._name_of(step.key)]
         for block in step.blocks:
             layer.flip(block)
-        layer.told = told
+        layer.given = given
 
     def _name_of(self, key: int) -> str:
         """History outlives names: a deleted segment's may belong to another one by now."""
@@ -243,14 +243,14 @@ class State:
             self.selected = names[min(place, len(names) - 1)] if names else None
         segment = NewSegment(name, layer.value, layer.label, layer.original, layer.rois)
         block = None if layer.box is None else block_of(layer.mask[layer.box], layer.box)
-        return Deletion(layer.key, segment, () if block is None else (block,), layer.told, place)
+        return Deletion(layer.key, segment, () if block is None else (block,), layer.given, place)
 
     def _put_back(self, deletion: Deletion) -> None:
         name, value, label, original, rois = deletion.segment
         layer = Layer(value, label, original, self.grid.shape_kji, rois, deletion.key)
         for block in deletion.blocks:
             layer.flip(block)
-        layer.told = deletion.told
+        layer.given = deletion.given
         name = self._free(name)
         items = list(self.layers.items())
         items.insert(deletion.place, (name, layer))

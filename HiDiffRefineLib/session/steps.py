@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 from HiDiffRefineLib.inference.extents import ANSWER, Extents
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block
-from HiDiffRefineLib.session.layer import Told
+from HiDiffRefineLib.session.layer import GivenHints
 
 
 class Extent(NamedTuple):
@@ -35,8 +35,8 @@ class Step(NamedTuple):
 
     key: int
     blocks: tuple[Block, ...]
-    before: Told
-    after: Told
+    before: GivenHints
+    after: GivenHints
     hint_only: bool = False
     extent: Extent | None = None
 
@@ -58,14 +58,14 @@ class Deletion(NamedTuple):
         key: of the segment.
         segment: as it was added.
         blocks: its mask as it was last.
-        told: its hints.
+        given: its hints.
         place: in the order of segments.
     """
 
     key: int
     segment: NewSegment
     blocks: tuple[Block, ...]
-    told: Told
+    given: GivenHints
     place: int
 
 

@@ -12,7 +12,7 @@ from HiDiffRefineLib.inference.messages import EditRequest, Preview
 from HiDiffRefineLib.session.blocks import Block, block_of, together
 from HiDiffRefineLib.session.checks import check_new_hint, check_possible, found
 from HiDiffRefineLib.session.editing import edit_blocks, edit_request, newest_of_each
-from HiDiffRefineLib.session.layer import Told
+from HiDiffRefineLib.session.layer import GivenHints
 
 if TYPE_CHECKING:
     from HiDiffRefineLib.session.session import RefinementSession
@@ -54,12 +54,12 @@ def trying(
     state, name = session.state, session.selected
     layer = found(name, state)
     check_new_hint(hint, state)
-    told = Told((*layer.told.hints, hint), layer.told.refined)
-    check_possible(told.pending, state, name)
+    given = GivenHints((*layer.given.hints, hint), layer.given.refined)
+    check_possible(given.pending, state, name)
     request = edit_request(
-        session.engine, state, name, checked_steps(session.engine.refiner_bundle, steps), told
+        session.engine, state, name, checked_steps(session.engine.refiner_bundle, steps), given
     )
-    return session._open(_trying(session, name, told, request, wait), asks=True)
+    return session._open(_trying(session, name, given, request, wait), asks=True)
 
 
 def agrees(session: "RefinementSession", hint: Hint) -> bool:
@@ -69,7 +69,7 @@ def agrees(session: "RefinementSession", hint: Hint) -> bool:
 
 
 def _trying(
-    session: "RefinementSession", name: str, told: Told, request: EditRequest, wait: bool
+    session: "RefinementSession", name: str, given: GivenHints, request: EditRequest, wait: bool
 ) -> Iterator[Tried | None]:
     last: list[Preview] = []
     with closing(session.engine.run(request, lambda share, what: None, wait)) as answers:
@@ -77,7 +77,7 @@ def _trying(
             if preview is not None:
                 last = newest_of_each(last, preview)
             yield None
-    blocks, _ = edit_blocks(session.state, name, last, None, told)
+    blocks, _ = edit_blocks(session.state, name, last, None, given)
     block = block_of(*reversed(together(blocks))) if blocks else None
-    session.tried = Tried(told.hints[-1], block)
+    session.tried = Tried(given.hints[-1], block)
     yield session.tried

@@ -65,7 +65,7 @@ def save_load_and_go_on(scene, folder, ijk_to_ras, order: int) -> None:
     for segment_id, mask in zip((one, two), masks, strict=True):
         np.testing.assert_array_equal(in_node(session, segment_id)[::order], mask)
     state = session.session.state
-    told = [state.layers[session.name_of(segment_id)].told for segment_id in (one, two)]
+    told = [state.layers[session.name_of(segment_id)].given for segment_id in (one, two)]
     assert [len(t.hints) for t in told] == [3, 1] and not any(t.pending for t in told)
     assert not session.undo(), "nothing was done in this session yet"
     session.select(two)

@@ -78,7 +78,7 @@ def told(session) -> bytes:
     state = session.state
     nothing = np.zeros(state.grid.shape_kji, bool)
     segments = [
-        (name, layer.value, layer.label, layer.original, layer.told, difference(nothing, layer.mask))
+        (name, layer.value, layer.label, layer.original, layer.given, difference(nothing, layer.mask))
         for name, layer in state.layers.items()
     ]
     locked = difference(nothing, state.locked)

@@ -67,7 +67,7 @@ REFUSED = {
 @pytest.mark.parametrize("ask", REFUSED.values(), ids=REFUSED)
 def test_nonsense_is_refused_in_a_sentence_and_nothing_changes(session, tmp_path, ask):
     def seen():
-        layers = {name: (layer.mask.tobytes(), layer.told) for name, layer in session.state.layers.items()}
+        layers = {name: (layer.mask.tobytes(), layer.given) for name, layer in session.state.layers.items()}
         return layers, session.state.locked.tobytes(), len(session.state.done), session.selected
 
     before, journal = seen(), (tmp_path / "journal").read_bytes()

@@ -30,7 +30,7 @@ def hint(session, n: int) -> None:
 
 
 def copies(session) -> list:
-    return [(name, session.mask(name).copy(), session.state.layers[name].told) for name in session.segments]
+    return [(name, session.mask(name).copy(), session.state.layers[name].given) for name in session.segments]
 
 
 def same(a: list, b: list) -> bool:

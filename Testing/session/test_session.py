@@ -46,7 +46,7 @@ def at(*voxel_kji):
 
 
 def copies(session) -> dict:
-    return {name: (layer.mask.copy(), layer.told) for name, layer in session.state.layers.items()}
+    return {name: (layer.mask.copy(), layer.given) for name, layer in session.state.layers.items()}
 
 
 def same(a, b) -> bool:
@@ -125,7 +125,7 @@ def test_hints_hold_edits_are_local_and_nothing_is_lost(pipeline, seed):
         else:
             assert len(session.state.done) == steps
         for layer in session.state.layers.values():
-            said = hint_labels(layer.told.hints[: layer.told.refined], session.engine.grid)
+            said = hint_labels(layer.given.hints[: layer.given.refined], session.engine.grid)
             assert layer.mask[said > 0].all() and not layer.mask[said < 0].any()
 
 
