@@ -17,7 +17,7 @@ from HiDiffRefinePanel.overlay import Overlay
 
 # Holds a hippocampus of an adult, and little else.
 REGION_RADIUS_MM = 30.0
-DOUBT_OPACITY = 0.6
+UNCERTAINTY_OPACITY = 0.6
 # After the last change; a surface takes Slicer up to half a second, and hints come in quick succession.
 SURFACES_AFTER_S = 1.0
 
@@ -147,52 +147,54 @@ class Editor:
         """Marks the selected segment as completed."""
         self._go(lambda session: session.accept())
 
-    def doubt(self) -> None:
+    def uncertainty(self) -> None:
         """Shows where the refiner is unsure, or hides it."""
         if self.overlay.shown:
             self.overlay.hide()
         else:
-            self._with_doubt(self._tell_places)
+            self._with_uncertainty(self._tell_places)
 
-    def _with_doubt(self, then: Callable[[], None]) -> None:
+    def _with_uncertainty(self, then: Callable[[], None]) -> None:
         """Shows the places, computed where they were not since the last change, and goes on."""
         if self.session is None or self.session.selected is None:
             return
-        if self.session.session.doubt is None:
-            self.jobs.start(self.session.session.doubting(), lambda: self._with_doubt(then))
+        if self.session.session.last_uncertainty is None:
+            self.jobs.start(self.session.session.finding_uncertainty(), lambda: self._with_uncertainty(then))
             return
         segment = self.session.node.GetSegmentation().GetSegment(self.session.selected)
         if segment is not None:  # else deleted a moment ago, and nobody looked yet
-            self._show_doubt(segment.GetColor())
+            self._show_uncertainty(segment.GetColor())
             then()
         self.shown()
 
-    def _show_doubt(self, segment_rgb) -> None:
-        from HiDiffRefineLib.scene.doubt_node import show_doubt
+    def _show_uncertainty(self, segment_rgb) -> None:
+        from HiDiffRefineLib.scene.uncertainty_node import show_uncertainty
 
-        doubt, node = self.session.session.doubt, self.parameters.doubt
-        self.parameters.doubt = show_doubt(doubt, self.parameters.volume, segment_rgb, node)
-        self.overlay.show(self.parameters.doubt, DOUBT_OPACITY)
+        uncertainty, node = self.session.session.last_uncertainty, self.parameters.uncertainty
+        self.parameters.uncertainty = show_uncertainty(uncertainty, self.parameters.volume, segment_rgb, node)
+        self.overlay.show(self.parameters.uncertainty, UNCERTAINTY_OPACITY)
 
-    def hide_old_doubt(self) -> None:
+    def hide_old_uncertainty(self) -> None:
         """Takes the map away where the mask, a hint or the selected segment is another since."""
-        if self.overlay.shown and (self.session is None or self.session.session.doubt is None):
+        if self.overlay.shown and (self.session is None or self.session.session.last_uncertainty is None):
             self.overlay.hide()
 
     def _tell_places(self) -> None:
-        doubt = self.session.session.doubt
-        if doubt.places:
-            percent = max(round(100 * doubt.share_of(self.session.session.mask()[doubt.box])), 1)
+        session = self.session.session
+        uncertainty = session.last_uncertainty
+        if uncertainty.places:
+            percent = max(round(100 * uncertainty.share_of(session.mask()[uncertainty.box])), 1)
             text = _(
                 "Doubtful places: {count}. About {percent} % ({volume:.1f} ml) of it is undecided. Key: D"
             )
-            self.say(text.format(count=len(doubt.places), percent=percent, volume=doubt.volume_ml))
+            count, volume_ml = len(uncertainty.places), uncertainty.volume_ml
+            self.say(text.format(count=count, percent=percent, volume=volume_ml))
         else:
             self.say(_("No place is doubtful: nothing is undecided but the border itself."))
 
     def next_doubtful_place(self) -> None:
         """Moves all slices to the next place where the refiner is unsure."""
-        self._with_doubt(self._jump)
+        self._with_uncertainty(self._jump)
 
     def resume(self) -> None:
         """The module comes back to the front: work that its leaving ended, or hints meanwhile, may wait."""
@@ -324,12 +326,12 @@ class Editor:
     def _jump(self) -> None:
         session = self.session.session
         number = session.next_doubtful_place()
-        if not session.doubt.places:
+        if not session.last_uncertainty.places:
             self._tell_places()
         elif number is None:
             self.say(_("That was the last doubtful place. The next one is the first again."))
         else:
-            place, count = session.doubt.places[number], len(session.doubt.places)
+            place, count = session.last_uncertainty.places[number], len(session.last_uncertainty.places)
             slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *place.point_ras)
             text = _("Doubtful place {number} of {count}: about {volume:.1f} ml of the mask may be wrong.")
             self.say(text.format(number=number + 1, count=count, volume=place.volume_ml))

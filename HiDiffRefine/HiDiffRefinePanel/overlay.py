@@ -17,7 +17,7 @@ class Overlay:
 
     def show(self, node, opacity: float) -> None:
         """Puts a map over all slices."""
-        from HiDiffRefineLib.scene.doubt_node import show_legend
+        from HiDiffRefineLib.scene.uncertainty_node import show_legend
 
         if not self.shown:
             self._before = {
@@ -29,7 +29,7 @@ class Overlay:
 
     def hide(self) -> None:
         """Gives the foreground back, but for views where the user has chosen another one since."""
-        from HiDiffRefineLib.scene.doubt_node import show_legend
+        from HiDiffRefineLib.scene.uncertainty_node import show_legend
 
         if not self.shown:
             return

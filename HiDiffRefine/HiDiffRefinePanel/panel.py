@@ -129,9 +129,9 @@ class Panel:
 
     def refresh(self) -> None:
         """Shows what is so."""
-        self.editor.hide_old_doubt()
+        self.editor.hide_old_uncertainty()
         self.hover.hide_old()
-        self.ui.doubtButton.checked = self.editor.overlay.shown
+        self.ui.uncertaintyButton.checked = self.editor.overlay.shown
         ui, session, running = self.ui, self.editor.session, self.jobs.seen
         hide_own(ui.volumeSelector, VOLUME)
         hide_own(ui.segmentationSelector, SEGMENTATION)
@@ -207,7 +207,7 @@ class Panel:
             (ui.undoButton, self.editor.undo),
             (ui.redoButton, self.editor.redo),
             (ui.compareButton, self.editor.compare),
-            (ui.doubtButton, self.editor.doubt),
+            (ui.uncertaintyButton, self.editor.uncertainty),
             (ui.nextPlaceButton, self.editor.next_doubtful_place),
             (ui.acceptButton, self.editor.accept),
             (ui.volumesButton, self.exporter.measure),

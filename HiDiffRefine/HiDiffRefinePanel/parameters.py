@@ -13,7 +13,7 @@ class Parameters:
     positive: vtkMRMLMarkupsFiducialNode
     negative: vtkMRMLMarkupsFiducialNode
     strokes: vtkMRMLSegmentationNode
-    doubt: vtkMRMLScalarVolumeNode
+    uncertainty: vtkMRMLScalarVolumeNode
     model: str = ""
     lockHandEdits: bool = False
     refineAtOnce: bool = True

@@ -12,9 +12,9 @@ from HiDiffRefineLib.errors import VolumeError
 from HiDiffRefineLib.evaluation.cases import Cases
 from HiDiffRefineLib.evaluation.metrics import border_zone, expected_calibration_error
 from HiDiffRefineLib.inference.compose import LabelProbability, label_probability, whole_probability
-from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline
 from HiDiffRefineLib.inference.refiner import reverse_steps
+from HiDiffRefineLib.inference.uncertainty import tempered
 from HiDiffRefineLib.session.editing import SAMPLES
 from HiDiffRefineLib.volumes.volume import Volume
 

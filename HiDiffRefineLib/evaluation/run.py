@@ -11,9 +11,9 @@ import torch
 from HiDiffRefineLib.evaluation.cases import Cases
 from HiDiffRefineLib.evaluation.table import build_result, case_row
 from HiDiffRefineLib.inference.compose import LabelProbability, compose, label_probability, whole_probability
-from HiDiffRefineLib.inference.doubt import tempered
 from HiDiffRefineLib.inference.pipeline import Pipeline, Scan
 from HiDiffRefineLib.inference.refiner import Region, plain_refinement, reverse_steps
+from HiDiffRefineLib.inference.uncertainty import tempered
 from HiDiffRefineLib.session.editing import SAMPLES
 from HiDiffRefineLib.volumes.read import title
 from HiDiffRefineLib.volumes.volume import Volume

@@ -8,24 +8,24 @@ from HiDiffRefineLib.geometry.boxes import part_of, voxel_box, whole_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click
 from HiDiffRefineLib.inference.compose import compose, label_probability
-from HiDiffRefineLib.inference.doubt import doubt_about
 from HiDiffRefineLib.inference.edit import Segment, edit_steps
 from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.messages import (
-    Doubt,
-    DoubtRequest,
     EditRequest,
     LabelMask,
     Preview,
     Progress,
     Request,
     SegmentationRequest,
+    Uncertainty,
+    UncertaintyRequest,
     View,
     WarmUpRequest,
 )
 from HiDiffRefineLib.inference.prepared_volume import PreparedVolume
 from HiDiffRefineLib.inference.regions import edit_region, working_spacing_kji
 from HiDiffRefineLib.inference.segmentor import prior_of_labels
+from HiDiffRefineLib.inference.uncertainty import uncertainty_of
 
 
 def answer(prepared: PreparedVolume, request: Request, progress: Progress) -> Iterator:
@@ -38,8 +38,8 @@ def answer(prepared: PreparedVolume, request: Request, progress: Progress) -> It
     match request:
         case EditRequest():
             yield from _previews(prepared, request)
-        case DoubtRequest():
-            yield _doubt(prepared, request)
+        case UncertaintyRequest():
+            yield _uncertainty(prepared, request)
         case SegmentationRequest():
             yield _label_masks(prepared, request, progress)
         case WarmUpRequest():
@@ -76,11 +76,11 @@ def _previews(prepared: PreparedVolume, request: EditRequest) -> Iterator[Previe
         yield extents
 
 
-def _doubt(prepared: PreparedVolume, request: DoubtRequest) -> Doubt:
+def _uncertainty(prepared: PreparedVolume, request: UncertaintyRequest) -> Uncertainty:
     pipeline = prepared.pipeline
     pipeline.check(request.steps, ["refiner"])
     segment = _segment(prepared, request.view, request)
-    return doubt_about(segment, request, pipeline.network("refiner"), pipeline.chain, pipeline.temperature)
+    return uncertainty_of(segment, request, pipeline.network("refiner"), pipeline.chain, pipeline.temperature)
 
 
 def _label_masks(
@@ -130,7 +130,7 @@ def _warm_up(prepared: PreparedVolume, progress: Progress) -> None:
         progress(n / steps, "warming up")
 
 
-def _segment(prepared: PreparedVolume, view: View, request: EditRequest | DoubtRequest) -> Segment:
+def _segment(prepared: PreparedVolume, view: View, request: EditRequest | UncertaintyRequest) -> Segment:
     """A segment as the refiner takes it.
 
     Its prior is the segmentor's, of the region of interest nearest to the view. For a mask that came from

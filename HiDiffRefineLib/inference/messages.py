@@ -67,8 +67,8 @@ class EditRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class DoubtRequest:
-    """Where the refiner doubts a segment; the answer is one `Doubt`.
+class UncertaintyRequest:
+    """Where the refiner is uncertain about a segment; the answer is one `Uncertainty`.
 
     Args:
         view: of the whole segment.
@@ -96,7 +96,7 @@ class WarmUpRequest:
     """Whatever the first edit would have to wait for; there is no answer."""
 
 
-Request = EditRequest | DoubtRequest | SegmentationRequest | WarmUpRequest
+Request = EditRequest | UncertaintyRequest | SegmentationRequest | WarmUpRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
+class Uncertainty:
     """An uncertainty map.
 
     Args:

@@ -90,7 +90,7 @@ class Pipeline:
 
     @property
     def temperature(self) -> float:
-        """Of the refiner's uncertainty, see `doubt.tempered`."""
+        """Of the refiner's uncertainty, see `uncertainty.tempered`."""
         return self.refiner_bundle.settings.get("temperature", 1.0)
 
     def network(self, key: str) -> torch.nn.Module:

@@ -15,14 +15,14 @@ from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Painted, Scribble
 from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.messages import (
-    Doubt,
-    DoubtRequest,
     EditRequest,
     LabelMask,
     Place,
     Preview,
     Request,
     SegmentationRequest,
+    Uncertainty,
+    UncertaintyRequest,
     View,
     WarmUpRequest,
 )
@@ -162,8 +162,8 @@ _MESSAGES = {
             Failed,
             Notice,
         ),
-        *(EditRequest, DoubtRequest, SegmentationRequest, WarmUpRequest, View, RegionOfInterest),
-        *(Click, Scribble, Painted, Grid, Preview, Extents, Doubt, Place, LabelMask),
+        *(EditRequest, UncertaintyRequest, SegmentationRequest, WarmUpRequest, View, RegionOfInterest),
+        *(Click, Scribble, Painted, Grid, Preview, Extents, Uncertainty, Place, LabelMask),
     )
 }
 # Kinds of numbers that arrays hold: bool, signed, unsigned, floating.

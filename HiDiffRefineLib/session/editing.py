@@ -9,7 +9,7 @@ from HiDiffRefineLib.geometry.boxes import part_of, voxel_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.rasterize import hint_values
 from HiDiffRefineLib.inference.extents import ANSWER, Extents
-from HiDiffRefineLib.inference.messages import DoubtRequest, EditRequest, Preview, View
+from HiDiffRefineLib.inference.messages import EditRequest, Preview, UncertaintyRequest, View
 from HiDiffRefineLib.inference.regions import (
     Look,
     close_spacing_kji,
@@ -70,8 +70,8 @@ def edit_request(
     return EditRequest(views, given.hints, layer.label, layer.rois, steps, SEED, asked, tentative)
 
 
-def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtRequest:
-    """What an engine has to know to doubt a segment.
+def uncertainty_request(engine: Engine, state: State, name: str, steps: int) -> UncertaintyRequest:
+    """What an engine has to know to be asked where it is uncertain about a segment.
 
     Args:
         steps: reverse steps of each chain.
@@ -83,7 +83,7 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
     bounds_ras = layer.bounds_ras(state.grid)
     if bounds_ras is None:
         raise SessionError(
-            f"'{name}' is empty: there is nothing to doubt.", "Place a click in it and refine."
+            f"'{name}' is empty: there is nothing to be uncertain about.", "Place a click in it and refine."
         )
     patch_kji = engine.refiner_bundle.patch_size_kji
     working_kji = working_spacing_kji(engine.bundle, state.grid, patch_kji, layer.label)
@@ -93,7 +93,7 @@ def doubt_request(engine: Engine, state: State, name: str, steps: int) -> DoubtR
         close_kji = close_spacing_kji(bounds_ras, voxel_kji(state.grid), patch_kji)
     region = region_grid(bounds_ras, working_kji, patch_kji, close_kji)
     view = _view(Look(region), state, name)
-    return DoubtRequest(view, layer.given.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
+    return UncertaintyRequest(view, layer.given.hints, layer.label, layer.rois, steps, SEED, SAMPLES)
 
 
 def newest_of_each(previews: Sequence[Preview], preview: Preview) -> list[Preview]:

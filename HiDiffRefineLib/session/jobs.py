@@ -9,12 +9,12 @@ import numpy as np
 from HiDiffRefineLib.geometry.boxes import Box, slabs
 from HiDiffRefineLib.inference.extents import Extents
 from HiDiffRefineLib.inference.messages import (
-    Doubt,
-    DoubtRequest,
     EditRequest,
     Preview,
     Progress,
     SegmentationRequest,
+    Uncertainty,
+    UncertaintyRequest,
 )
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session.blocks import Block, block_of
@@ -79,13 +79,15 @@ def adopting(
     yield from _adding(session, [NewSegment(name, max(used, default=0) + 1, None, blocks)])
 
 
-def doubting(session: "RefinementSession", request: DoubtRequest, wait: bool) -> Iterator[Doubt | None]:
-    """None while the refiner works, then its doubt."""
+def finding_uncertainty(
+    session: "RefinementSession", request: UncertaintyRequest, wait: bool
+) -> Iterator[Uncertainty | None]:
+    """None while the refiner works, then its uncertainty."""
     with closing(session.engine.run(request, ignore, wait)) as answers:
-        for doubt in answers:
-            if doubt is not None:
-                session.doubt, session._looked_at = doubt, 0
-            yield doubt
+        for uncertainty in answers:
+            if uncertainty is not None:
+                session.last_uncertainty, session._looked_at = uncertainty, 0
+            yield uncertainty
 
 
 def slabs_of(mask: np.ndarray, box: Box) -> Iterator[tuple[Box, np.ndarray]]:

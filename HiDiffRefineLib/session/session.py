@@ -11,7 +11,7 @@ from HiDiffRefineLib.geometry.boxes import Box, whole_box
 from HiDiffRefineLib.geometry.grids import Grid
 from HiDiffRefineLib.hints.hint import Click, Hint, Painted, Scribble
 from HiDiffRefineLib.inference.checks import check_segmentor, checked_steps
-from HiDiffRefineLib.inference.messages import Doubt, Preview, Progress, WarmUpRequest
+from HiDiffRefineLib.inference.messages import Preview, Progress, Uncertainty, WarmUpRequest
 from HiDiffRefineLib.inference.roi import RegionOfInterest
 from HiDiffRefineLib.session import jobs
 from HiDiffRefineLib.session.blocks import Block, block_of, difference
@@ -24,7 +24,7 @@ from HiDiffRefineLib.session.checks import (
     checked,
     found,
 )
-from HiDiffRefineLib.session.editing import doubt_request, edit_request, extent_block
+from HiDiffRefineLib.session.editing import edit_request, extent_block, uncertainty_request
 from HiDiffRefineLib.session.engine import Models, model_name, models_of
 from HiDiffRefineLib.session.examining import examine
 from HiDiffRefineLib.session.record import Journal, header
@@ -78,7 +78,7 @@ class RefinementSession:
             self.journal = Journal.create(journal, header(volume, model_name(models), checksum))
         self.engine = models.open(volume)
         self._open_job, self._asks = lambda: None, False
-        self.doubt: Doubt | None = None  # as it was computed since the last change
+        self.last_uncertainty: Uncertainty | None = None  # as it was computed since the last change
         self._looked_at = 0  # places of it
         self.tried: Tried | None = None  # the newest answer of `trying` since the last change
 
@@ -324,33 +324,32 @@ class RefinementSession:
             check_free(to, self.state)
             self._do("rename", name=name, to=to)
 
-    def uncertainty(self) -> Doubt:
-        """Where the refiner doubts the selected segment.
+    def uncertainty(self) -> Uncertainty:
+        """Where the refiner is uncertain about the selected segment.
 
         Raises:
             SessionError: an empty segment.
             BundleError: weights missing or damaged.
         """
-        *_, doubt = self.doubting(wait=True)
-        return doubt
+        return [*self.finding_uncertainty(wait=True)][-1]
 
-    def doubting(self, wait: bool = False) -> Iterator[Doubt | None]:
-        """`uncertainty` as an iterator, whose last value it is; it is kept as `doubt`."""
+    def finding_uncertainty(self, wait: bool = False) -> Iterator[Uncertainty | None]:
+        """`uncertainty` as an iterator, whose last value it is; it is kept as `last_uncertainty`."""
         self._settle()
         found(self.selected, self.state)
         steps = checked_steps(self.engine.refiner_bundle, None)
-        request = doubt_request(self.engine, self.state, self.selected, steps)
-        return self._open(jobs.doubting(self, request, wait))
+        request = uncertainty_request(self.engine, self.state, self.selected, steps)
+        return self._open(jobs.finding_uncertainty(self, request, wait))
 
     def next_doubtful_place(self) -> int | None:
-        """Index in `doubt.places` of the selected segment's most doubtful place, at the next call the second…
+        """Index in `last_uncertainty.places` of the most doubtful place, at the next call of the second…
 
         After the last comes None, then the first again. After any change the search starts anew; as long as
-        there is a `doubt` this answers at once.
+        there is a `last_uncertainty` this answers at once.
         """
-        if self.doubt is None:
+        if self.last_uncertainty is None:
             self.uncertainty()
-        if self._looked_at == len(self.doubt.places):
+        if self._looked_at == len(self.last_uncertainty.places):
             self._looked_at = 0
             return None
         self._looked_at += 1
@@ -390,7 +389,7 @@ class RefinementSession:
         return True
 
     def _done(self, event: str, **fields) -> None:
-        self.doubt = self.tried = None
+        self.last_uncertainty = self.tried = None
         if self.journal is not None:
             self.journal.append(event, fields)
 

@@ -5,7 +5,7 @@ import pytest
 
 from HiDiffRefineLib.evaluation.calibration import fit_temperature
 from HiDiffRefineLib.evaluation.metrics import expected_calibration_error
-from HiDiffRefineLib.inference.doubt import tempered
+from HiDiffRefineLib.inference.uncertainty import tempered
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

@@ -269,8 +269,8 @@ def check_the_volume_that_is_seen_is_chosen_on_entering_and_one_that_is_chosen_i
 
 def check_strokes_and_uncertainty_are_no_inputs(running, folder):
     session, ui = with_prior(running), running.ui
-    running.press(ui.doubtButton)
-    assert running.editor.parameters.doubt.GetImageData()
+    running.press(ui.uncertaintyButton)
+    assert running.editor.parameters.uncertainty.GetImageData()
     for _ in range(2):
         assert offered(ui.volumeSelector) == ["head"]
         assert offered(ui.segmentationSelector) == ["a new segmentation", "head segmentation"]
@@ -278,10 +278,10 @@ def check_strokes_and_uncertainty_are_no_inputs(running, folder):
         slicer.mrmlScene.Clear(False)
         assert slicer.mrmlScene.ReadFromMRB(str(folder / "saved.mrb"))
         running.wait()
-    volume, doubt = running.editor.parameters.volume, running.editor.parameters.doubt
+    volume, uncertainty = running.editor.parameters.volume, running.editor.parameters.uncertainty
     running.leave()
     running.widget.logic.getParameterNode().volume = None
-    slicer.util.setSliceViewerLayers(background=doubt)
+    slicer.util.setSliceViewerLayers(background=uncertainty)
     running.enter()
     assert running.editor.parameters.volume is volume and session.node
 

@@ -113,9 +113,9 @@ def check_doubtful_places_one_by_one(running, folder):
     view = slicer.app.layoutManager().sliceWidget("Red")
     view.look_at((0, 0, 500))
     running.press(ui.nextPlaceButton)
-    assert running.editor.parameters.doubt.GetImageData() and ui.doubtButton.checked
+    assert running.editor.parameters.uncertainty.GetImageData() and ui.uncertaintyButton.checked
     assert "Doubtful place 1 of 1: about 1.2 ml" in ui.messageLabel.text
-    place = session.session.doubt.places[0].point_ras
+    place = session.session.last_uncertainty.places[0].point_ras
     assert abs(view.node.GetSliceOffset() - place[2]) < 0.01
     running.press(ui.nextPlaceButton)
     assert "last doubtful place" in ui.messageLabel.text
@@ -128,10 +128,10 @@ def check_a_segment_that_goes_takes_its_doubt_and_its_line_along(running, folder
     first = session.selected
     click(running, (8, 25, 14))
     running.press(ui.compareButton)
-    ui.doubtButton.click()
+    ui.uncertaintyButton.click()
     session.node.GetSegmentation().RemoveSegment(first)
     running.wait()
-    assert session.selected != first and not ui.doubtButton.checked and not ui.compareButton.checked
+    assert session.selected != first and not ui.uncertaintyButton.checked and not ui.compareButton.checked
     running.press(ui.undoButton)
     assert session.node.GetDisplayNode().GetSegmentVisibility(first)
 
@@ -149,29 +149,29 @@ def check_uncertainty_has_a_legend_and_gives_the_foreground_back(running, folder
     (composite,) = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     legend_of = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode
     for _ in range(2):
-        running.press(ui.doubtButton)
-        doubt = running.editor.parameters.doubt
-        assert composite.GetForegroundVolumeID() == doubt.GetID() and ui.doubtButton.checked
-        assert legends.GetColorLegendActor(legend_of(doubt)).GetVisibility(), "drawn in the view"
+        running.press(ui.uncertaintyButton)
+        uncertainty = running.editor.parameters.uncertainty
+        assert composite.GetForegroundVolumeID() == uncertainty.GetID() and ui.uncertaintyButton.checked
+        assert legends.GetColorLegendActor(legend_of(uncertainty)).GetVisibility(), "drawn in the view"
         assert "Doubtful places: 1." in ui.messageLabel.text
         mask_ml = in_node(session).sum() * 2 / 1000
         assert f"About {round(125 / mask_ml)} % (1.2 ml) of it is undecided" in ui.messageLabel.text
-        table = doubt.GetDisplayNode().GetColorNode().GetName()
+        table = uncertainty.GetDisplayNode().GetColorNode().GetName()
         assert table == "Green", "hints are cyan and magenta, the segment is orange"
-        running.press(ui.doubtButton)
-        assert composite.GetForegroundVolumeID() == theirs.GetID() and not ui.doubtButton.checked
+        running.press(ui.uncertaintyButton)
+        assert composite.GetForegroundVolumeID() == theirs.GetID() and not ui.uncertaintyButton.checked
         assert composite.GetForegroundOpacity() == 0.25
-        assert not legends.GetColorLegendActor(legend_of(doubt)).GetVisibility()
-    running.press(ui.doubtButton)
+        assert not legends.GetColorLegendActor(legend_of(uncertainty)).GetVisibility()
+    running.press(ui.uncertaintyButton)
     click(running, (8, 25, 14))
     assert composite.GetForegroundVolumeID() == theirs.GetID(), "it told of another mask"
-    running.press(ui.doubtButton)
+    running.press(ui.uncertaintyButton)
     slicer.util.setSliceViewerLayers(foreground=None, foregroundOpacity=0.5)
-    running.press(ui.doubtButton)
+    running.press(ui.uncertaintyButton)
     assert not composite.GetForegroundVolumeID(), "the user's own choice"
-    running.press(ui.doubtButton)
+    running.press(ui.uncertaintyButton)
     slicer.mrmlScene.RemoveNode(session.volume_node)
-    assert composite.GetForegroundVolumeID() is None and not ui.doubtButton.checked
+    assert composite.GetForegroundVolumeID() is None and not ui.uncertaintyButton.checked
 
 
 def check_segments_are_seen_and_chosen_in_slicers_own_table(running, folder):
@@ -275,13 +275,13 @@ def check_a_point_deleted_while_work_goes_on_is_a_step_of_its_own(running, folde
     for kji in ((8, 25, 14), (8, 30, 14)):
         click(running, kji)
     mask = in_node(session)
-    ui.doubtButton.click()
+    ui.uncertaintyButton.click()
     assert running.jobs.running
     session.hint_nodes.positive.RemoveNthControlPoint(0)
     ui.undoButton.click()
     assert len(session.session.hints) == 2 and (in_node(session) == mask).all()
     assert session.hint_nodes.positive.GetNumberOfControlPoints() == 2
-    ui.doubtButton.click()
+    ui.uncertaintyButton.click()
     session.hint_nodes.positive.RemoveNthControlPoint(0)
     choose(running, list(session.keys)[1])
     choose(running, list(session.keys)[0])

@@ -26,7 +26,7 @@ from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
-BUTTONS = ["undo", "redo", "accept", "compare", "doubt", "nextPlace", "refine", "lung", "cancel"]
+BUTTONS = ["undo", "redo", "accept", "compare", "uncertainty", "nextPlace", "refine", "lung", "cancel"]
 COLUMNS = {"eye": EYE, "name": NAME, "status": STATUS}
 VOXELS = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 ACTIONS = 100  # of one user
@@ -262,7 +262,7 @@ class User(RuleBasedStateMachine):
         editor_node.SetSourceVolumeIntensityMask(intensities)
         editor_node.SetSourceVolumeIntensityMaskRange(100, 700)
 
-    @rule(what=st.sampled_from(["volume", "segmentation", "positive", "negative", "strokes", "doubt"]))
+    @rule(what=st.sampled_from(["volume", "segmentation", "positive", "negative", "strokes", "uncertainty"]))
     def remove_a_node(self, what):
         node = getattr(self.running.editor.parameters, what)
         if node is not None:

@@ -67,17 +67,17 @@ def test_every_bit_is_as_without_a_worker(worker, tiny, volume, cube, roi):
         for preview in session.refine():
             previews.append(preview)
             break
-        doubt = session.uncertainty()
-        places = np.array([(*place.point_ras, place.volume_ml) for place in doubt.places])
-        maps = doubt.values, doubt.numbers, places, doubt.grid.ijk_to_ras
+        uncertainty = session.uncertainty()
+        places = np.array([(*place.point_ras, place.volume_ml) for place in uncertainty.places])
+        maps = uncertainty.values, uncertainty.numbers, places, uncertainty.grid.ijk_to_ras
         found.append((told(session), previews, *maps))
         session.close()
-    (one, previews, *doubt), (other, others, *its_doubt) = found
+    (one, previews, *uncertainty), (other, others, *its_doubt) = found
     assert one == other and len(previews) == len(others) == 6
     for a, b in zip(previews, others, strict=True):
         assert a.box == b.box
         assert np.array_equal(a.mask, b.mask) and np.array_equal(a.unclamped, b.unclamped)
-    assert all(np.array_equal(a, b) for a, b in zip(doubt, its_doubt, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(uncertainty, its_doubt, strict=True))
     assert worker.said == []
 
 
@@ -91,9 +91,9 @@ def test_the_refiner_alone_is_a_session_on_a_worker_too(worker, tiny, volume, cu
         session.set_prior(cube, "cube")
         session.add_click(at(10, 25, 25))
         previews = list(session.refine())
-        doubt = session.uncertainty()
+        uncertainty = session.uncertainty()
         found.append(
-            (told(session), [preview.mask.tobytes() for preview in previews], doubt.values.tobytes())
+            (told(session), [preview.mask.tobytes() for preview in previews], uncertainty.values.tobytes())
         )
         session.close()
         assert told(restore(tmp_path / f"{n}.journal", volume, where)) == told(session)

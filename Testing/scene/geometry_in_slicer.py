@@ -6,8 +6,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from HiDiffRefineLib.errors import VolumeError
-from HiDiffRefineLib.scene.doubt_node import show_doubt
 from HiDiffRefineLib.scene.segmentation_nodes import new_segmentation
+from HiDiffRefineLib.scene.uncertainty_node import show_uncertainty
 from HiDiffRefineLib.scene.volume_nodes import volume_of
 from Testing.scene.application import application_scene
 from Testing.scene.made_up import (
@@ -145,16 +145,16 @@ def check_uncertainty_is_a_volume_that_shows_what_is_doubtful(scene, folder):
     volume = add_volume(scene, OBLIQUE_LAS)
     volume.SetAndObserveTransformNodeID(add_transform(scene, MOVED).GetID())
     session = segmented(scene, volume)
-    doubt = session.session.uncertainty()
-    node = show_doubt(doubt, volume, (0.9, 0.2, 0.1))
+    uncertainty = session.session.uncertainty()
+    node = show_uncertainty(uncertainty, volume, (0.9, 0.2, 0.1))
     shown = volume_of(node)
-    np.testing.assert_allclose(shown.ijk_to_ras, doubt.grid.ijk_to_ras, atol=1e-9)
-    assert (doubt.values[doubt.numbers == 0] > 0).any()
-    np.testing.assert_array_equal(shown.array, np.where(doubt.numbers, doubt.values, 0))
+    np.testing.assert_allclose(shown.ijk_to_ras, uncertainty.grid.ijk_to_ras, atol=1e-9)
+    assert (uncertainty.values[uncertainty.numbers == 0] > 0).any()
+    np.testing.assert_array_equal(shown.array, np.where(uncertainty.numbers, uncertainty.values, 0))
     assert node.GetDisplayNode().GetColorNodeID() == "vtkMRMLColorTableNodeGreen"
     assert node.GetDisplayNode().GetApplyThreshold()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
     assert legend.GetTitleText() == "Undecided"
-    assert show_doubt(doubt, volume, (0.1, 0.9, 0.1), node) is node
+    assert show_uncertainty(uncertainty, volume, (0.1, 0.9, 0.1), node) is node
     assert node.GetDisplayNode().GetColorNodeID() == "vtkMRMLColorTableNodeRed"
     assert node.GetNumberOfDisplayNodes() == 2, "one of the map, one of the legend"

@@ -12,13 +12,13 @@ from HiDiffRefineLib.hints.hint import bounds_ras
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.inference.extents import ANSWER, LEVELS, NEVER, extents_of
 from HiDiffRefineLib.inference.messages import (
-    Doubt,
-    DoubtRequest,
     EditRequest,
     LabelMask,
     Place,
     Preview,
     SegmentationRequest,
+    Uncertainty,
+    UncertaintyRequest,
 )
 from HiDiffRefineLib.volumes.volume import Volume
 
@@ -100,14 +100,14 @@ class ObedientEngine:
             hinted = hinted != 0
             first[hinted] = np.where(mask != view.mask, LEVELS[0], NEVER)[hinted]
             yield extents_of(first, mask != view.mask, view.box)
-        elif isinstance(request, DoubtRequest):
+        elif isinstance(request, UncertaintyRequest):
             grid = Grid(self.volume.array.shape, self.volume.ijk_to_ras)
             part, mask = part_of(grid, request.view.box), request.view.mask
             # All of the mask, and a first slice beyond it that is no place.
             values = np.where(mask, 0.5, 0).astype(np.float32)
             values[0] = 0.25
             place = Place((part.ijk_to_ras @ [*np.argwhere(mask)[0][::-1], 1])[:3], 1.25)
-            yield Doubt(part, request.view.box, values, mask.astype(np.uint8), (place,))
+            yield Uncertainty(part, request.view.box, values, mask.astype(np.uint8), (place,))
 
 
 def _labelled(label: int, mask: np.ndarray) -> LabelMask:

@@ -69,7 +69,7 @@ def test_a_question_leaves_no_trace_and_the_hint_does_what_it_said(pipeline, tmp
         assert isinstance(given_up, str) or next(given_up) is None
         answers = outcome(asked, session, hint)
         assert told(session) == before and journal.read_bytes() == written
-        assert np.array_equal(session.mask(), mask) and session.doubt is None
+        assert np.array_equal(session.mask(), mask) and session.last_uncertainty is None
         if rng.random() < 0.5:
             given = outcome(placed, session, hint)
             assert given == (answers if isinstance(answers, str) else "")

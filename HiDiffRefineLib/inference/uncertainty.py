@@ -1,4 +1,4 @@
-"""Where the refiner is in doubt about a segment: how far chains from different draws disagree."""
+"""Where the refiner is uncertain about a segment: how far chains from different draws disagree."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from HiDiffRefineLib.geometry.sampling import resample
 from HiDiffRefineLib.hints.rasterize import hint_labels
 from HiDiffRefineLib.inference.edit import Segment, answers, on_region
 from HiDiffRefineLib.inference.hint_channels import clamp_of
-from HiDiffRefineLib.inference.messages import Doubt, DoubtRequest, Place
+from HiDiffRefineLib.inference.messages import Place, Uncertainty, UncertaintyRequest
 from HiDiffRefineLib.networks.refiner import BernoulliRefiner
 
 # Below, nine chains in ten agree with each other, or more.
@@ -23,14 +23,14 @@ DEEPER = 1.5
 PLACES = 10
 
 
-def doubt_about(
+def uncertainty_of(
     segment: Segment,
-    request: DoubtRequest,
+    request: UncertaintyRequest,
     network: BernoulliRefiner,
     chain: BernoulliChain,
     temperature: float,
-) -> Doubt:
-    """The refiner's doubt about a segment, its current mask and hints given, from chains in one batch.
+) -> Uncertainty:
+    """The refiner's uncertainty about a segment, its current mask and hints given, from chains in one batch.
 
     Args:
         temperature: see `tempered`.
@@ -50,7 +50,7 @@ def doubt_about(
     values[view.protected] = 0
     border = mask_border(probability >= 0.5)
     numbers = number_places(values, border, grid.spacing_kji, view.region.spacing_kji.min(), PLACES)
-    return Doubt(grid, view.box, values, numbers, describe_places(values, numbers, grid))
+    return Uncertainty(grid, view.box, values, numbers, describe_places(values, numbers, grid))
 
 
 def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
@@ -64,14 +64,14 @@ def mask_border(mask: np.ndarray) -> np.ndarray:
 
 
 def number_places(
-    doubt: np.ndarray, border: np.ndarray, spacing_kji: np.ndarray, working_mm: float, count: int
+    uncertainty: np.ndarray, border: np.ndarray, spacing_kji: np.ndarray, working_mm: float, count: int
 ) -> np.ndarray:
     """Where the mask may well be another: connected places that are undecided deeper than a border is.
 
     Every border is undecided by a voxel or two, which tells nobody where to look.
 
     Args:
-        doubt: (k, j, i) in 0…1.
+        uncertainty: (k, j, i) in 0…1.
         border: bool (k, j, i), the border of the likeliest mask.
         spacing_kji: mm.
         working_mm: smallest voxel that the refiner sees, mm.
@@ -80,26 +80,26 @@ def number_places(
     Returns:
         uint8 (k, j, i): 0 outside of places, else their numbers; the mask may change most in place 1.
     """
-    undecided = doubt >= FAINTEST
+    undecided = uncertainty >= FAINTEST
     # Beyond the map nothing is known: not undecided.
     depth_mm = distance_transform_edt(np.pad(undecided, 1), sampling=spacing_kji)[1:-1, 1:-1, 1:-1]
     along = depth_mm[border & undecided]
     limit_mm = DEEPER * max(working_mm, np.median(along) if along.size else 0.0)
     deep = depth_mm > limit_mm
-    numbers = np.zeros(doubt.shape, np.uint8)
+    numbers = np.zeros(uncertainty.shape, np.uint8)
     if not deep.any():
         return numbers
     # The deep parts, and what is as near to them as they are deep: a place without the band that leads on.
     near = distance_transform_edt(~deep, sampling=spacing_kji) <= limit_mm
     pieces, found = label(undecided & near, np.ones((3, 3, 3)))
-    change = sum_labels(doubt, pieces, np.arange(1, found + 1))
+    change = sum_labels(uncertainty, pieces, np.arange(1, found + 1))
     order = np.argsort(-change, kind="stable")[:count]
     table = np.zeros(found + 1, np.uint8)
     table[order + 1] = np.arange(1, len(order) + 1)
     return table[pieces]
 
 
-def describe_places(doubt: np.ndarray, numbers: np.ndarray, grid: Grid) -> tuple[Place, ...]:
+def describe_places(uncertainty: np.ndarray, numbers: np.ndarray, grid: Grid) -> tuple[Place, ...]:
     """Where to look at each place of `number_places`, and how much of the mask is at stake there."""
     places = []
     for number, box in enumerate(find_objects(numbers), 1):
@@ -107,7 +107,7 @@ def describe_places(doubt: np.ndarray, numbers: np.ndarray, grid: Grid) -> tuple
         depth = distance_transform_edt(np.pad(inside, 1), sampling=grid.spacing_kji)[1:-1, 1:-1, 1:-1]
         voxel_kji = np.array(np.unravel_index(depth.argmax(), depth.shape)) + [side.start for side in box]
         point_ras = grid.ijk_to_ras[:3, :3] @ voxel_kji[::-1] + grid.ijk_to_ras[:3, 3]
-        # Of doubt 1 - |2p - 1| the half is the chance that the likelier answer is wrong.
-        volume_ml = doubt[box][inside].sum() / 2 * np.prod(grid.spacing_kji) / 1000
+        # Of uncertainty 1 - |2p - 1| the half is the chance that the likelier answer is wrong.
+        volume_ml = uncertainty[box][inside].sum() / 2 * np.prod(grid.spacing_kji) / 1000
         places.append(Place(point_ras, float(volume_ml)))
     return tuple(places)

@@ -6,7 +6,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from HiDiffRefineLib.inference.messages import Doubt
+from HiDiffRefineLib.inference.messages import Uncertainty
 from HiDiffRefineLib.scene.matrices import as_matrix
 from HiDiffRefineLib.scene.own_nodes import mark_own
 
@@ -18,7 +18,7 @@ CLEAR = 0.1
 LEGEND_FONT = 12  # pixels
 
 
-def show_doubt(doubt: Doubt, volume_node, segment_rgb, node=None):
+def show_uncertainty(uncertainty: Uncertainty, volume_node, segment_rgb, node=None):
     """The doubtful places as a volume node: the given one, or a new one, 0 (sure) to 1 (undecided).
 
     Args:
@@ -28,10 +28,10 @@ def show_doubt(doubt: Doubt, volume_node, segment_rgb, node=None):
         node = volume_node.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeNode", NAME)
         mark_own(node)
     image = vtk.vtkImageData()
-    image.SetDimensions(*doubt.values.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(doubt.worth_a_look.ravel(), deep=True))
+    image.SetDimensions(*uncertainty.values.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(uncertainty.worth_a_look.ravel(), deep=True))
     # In the world's RAS, so it needs no parent transform.
-    node.SetIJKToRASMatrix(as_matrix(doubt.grid.ijk_to_ras))
+    node.SetIJKToRASMatrix(as_matrix(uncertainty.grid.ijk_to_ras))
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
