@@ -147,6 +147,7 @@ WRITERS = {
 WITHIN = {
     "cli/refine.py": "cli/test_refine.py",
     "cli/segment.py": "cli/test_main.py",
+    "foreign/importing.py": "foreign/test_zoo.py",
     "training/session_loop.py": "training/test_session_loop.py",
 }
 ALL = [write for some in WRITERS.values() for write in some]

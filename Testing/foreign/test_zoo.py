@@ -1,6 +1,8 @@
 """Bundles of MONAI's Model Zoo: after the import they say what MONAI itself says, voxel by voxel."""
 
+import errno
 import json
+import os
 import shutil
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy.ndimage import label as pieces_of
 
 from HiDiffRefineLib.bundles import load_bundle
 from HiDiffRefineLib.cli.main import main
-from HiDiffRefineLib.errors import BundleError
+from HiDiffRefineLib.errors import BundleError, FileError
 from HiDiffRefineLib.foreign.importing import import_bundle
 from HiDiffRefineLib.foreign.model import Given
 from HiDiffRefineLib.inference.pipeline import Pipeline, segment
@@ -32,6 +34,7 @@ from Testing.foreign.conftest import (
     write_zoo,
     zoo_metadata,
 )
+from Testing.volumes.full_disk import full_after
 
 THREE, ONE = ["background", "liver", "spleen"], ["tumour"]
 STANDARDISED = {
@@ -130,6 +133,24 @@ def test_a_torchscript_a_yaml_file_and_a_zip_give_the_same_bundle(tmp_path, mode
         assert bundle.name == name
         weights.append(bundle.settings["weights"]["segmentor"]["sha256"])
     assert len(set(weights)) == 1
+
+
+@pytest.mark.parametrize("fault", [500, 60_000, "fsync", "rename"])
+def test_on_a_full_disk_there_is_no_bundle_and_nothing_is_left(tmp_path, models, monkeypatch, fault):
+    source = write_zoo(tmp_path / "some", SPLEEN, zoo_metadata(THREE))
+    before = sorted(models.rglob("*"))
+
+    def fails(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(FileError, match="could not be written") as caught:
+        if isinstance(fault, int):
+            with full_after(fault):
+                import_bundle(source)
+        else:
+            monkeypatch.setattr(os, fault, fails)
+            import_bundle(source)
+    assert "space left" in caught.value.remedy and sorted(models.rglob("*")) == before
 
 
 def test_the_command_imports_and_segments(tmp_path, models, phantom, capsys):
