@@ -255,6 +255,7 @@ class Editor:
         session = SceneSession(*self._nodes, hints, settings, self._on_changed, gone, self._on_saving)
         journal = leftover or new_journal()
         try:
+            yield  # nodes have taken as long as a look at the volume will
             bundle, mode = bundle_and_mode(parameters.model)
             models = self._started_worker().models(bundle, self.device, mode)
             yield from session.restoring(models, journal) if leftover else session.opening(models, journal)

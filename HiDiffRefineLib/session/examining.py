@@ -28,6 +28,7 @@ def examining(volume: Volume) -> Generator[None, None, int]:
     for part in checking_intensities(volume.array):
         checksum = zlib.crc32(np.ascontiguousarray(part), checksum)
         yield None
+    yield None  # after the look at all of them: whoever comes next has a turn of its own
     return checksum
 
 

@@ -23,6 +23,8 @@ from HiDiffRefineLib.inference.messages import (
 from HiDiffRefineLib.volumes.volume import Volume
 
 THRESHOLDS = (500, 700)
+# Slices of a CT that are looked at in one turn of the event loop.
+TURN = 20
 
 
 @dataclass
@@ -67,12 +69,12 @@ class ObedientEngine:
             progress(0.5, "looking")
             low, high = THRESHOLDS
             # A worker would do this beside the user interface: here it is done in small turns.
-            higher = self.volume.array >= high
-            yield None
-            lower = self.volume.array >= low
-            yield None
-            lower &= ~higher
-            yield None
+            lower, higher = (np.zeros(self.volume.array.shape, bool) for _ in range(2))
+            for slices in (slice(k, k + TURN) for k in range(0, len(lower), TURN)):
+                part = self.volume.array[slices]
+                higher[slices] = part >= high
+                lower[slices] = (part >= low) & (part < high)
+                yield None
             masks = []
             for label, mask in ((1, lower), (2, higher)):
                 masks.append(_labelled(label, mask))
