@@ -171,26 +171,18 @@ def _read_spacing(call: Call, found: Before) -> None:
 def _range(call: Call) -> dict:
     if call.get("b_min", None) is None or call.get("b_max", None) is None:
         raise unmapped(f"{call.name} without b_min and b_max")
-    return {
-        "step": "range",
-        "low": call.number("a_min"),
-        "high": call.number("a_max"),
-        "to_low": call.number("b_min"),
-        "to_high": call.number("b_max"),
-        "clip": bool(call.get("clip", False)),
-    }
+    return _stretch(call, "range", "a_min", "a_max")
 
 
 def _percentiles(call: Call) -> dict:
     call.only("relative", False)
-    return {
-        "step": "percentiles",
-        "low": call.number("lower"),
-        "high": call.number("upper"),
-        "to_low": call.number("b_min"),
-        "to_high": call.number("b_max"),
-        "clip": bool(call.get("clip", False)),
-    }
+    return _stretch(call, "percentiles", "lower", "upper")
+
+
+def _stretch(call: Call, step: str, low: str, high: str) -> dict:
+    ends = {"low": low, "high": high, "to_low": "b_min", "to_high": "b_max"}
+    numbers = {ours: call.number(theirs) for ours, theirs in ends.items()}
+    return {"step": step, **numbers, "clip": bool(call.get("clip", False))}
 
 
 def _extent(call: Call) -> dict:

@@ -100,9 +100,8 @@ class Run:
             return
         self.skipped += 1
         if self.steps >= COUNTED_FROM and self.skipped > MOST_SKIPPED * self.steps:
-            raise ConfigError(
-                f"{self.skipped} of {self.steps} steps had gradients that are not finite.",
-                "Lower learning_rate, or train in 32-true precision.",
+            raise skipped_too_many(
+                self.skipped, self.steps, "Lower learning_rate, or train in 32-true precision."
             )
 
     def note(self, steps: list[dict[str, torch.Tensor]]) -> dict[str, float]:
@@ -209,6 +208,11 @@ def _begun(
     run = Run(network, averaged, optimizer, output)
     run.resume(fabric.device)
     return run, wrapped, optimizer
+
+
+def skipped_too_many(skipped: int, steps: int, remedy: str) -> ConfigError:
+    """The end of a run in which too many of the optimiser's steps were left out."""
+    return ConfigError(f"{skipped} of {steps} steps had gradients that are not finite.", remedy)
 
 
 def mean_terms(steps: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -17,18 +17,16 @@ from safetensors.torch import save
 from torch import nn
 
 from HiDiffRefineLib.bernoulli import BernoulliChain
-from HiDiffRefineLib.errors import ConfigError
 from HiDiffRefineLib.networks.bounded import PostNormBlock
 from HiDiffRefineLib.training.edit_samples import EditSamples
 from HiDiffRefineLib.training.edit_sessions import session_losses
+from HiDiffRefineLib.training.loop import COUNTED_FROM, MOST_SKIPPED, skipped_too_many
 from HiDiffRefineLib.training.muon import Muon
 from HiDiffRefineLib.volumes.new_files import write_whole
 
 # Parts whose matrices AdamW trains: in and out of the network, and what sets gates and scales.
 ADAM = ("head", "film", "gates", "embedding", "downs.0", "in_proj")
 WARMUP_STEPS, LOG_EVERY, SAVE_SECONDS = 200, 50, 60
-# Most steps that may be skipped, as a share of all, once so many were made.
-MOST_SKIPPED, COUNTED_FROM = 0.01, 200
 MAX_NORM = 1.0
 
 
@@ -212,10 +210,8 @@ def fit_sessions(
                 log(f"step {state['steps']}: {_not_finite(network, terms)}")
                 if made >= COUNTED_FROM and state["skipped"] > MOST_SKIPPED * state["steps"]:
                     keep()
-                    raise ConfigError(
-                        f"{state['skipped']} of {state['steps']} steps had gradients that are not finite.",
-                        "Look at the largest activations in log.json; lower the learning rate.",
-                    )
+                    remedy = "Look at the largest activations in log.json; lower the learning rate."
+                    raise skipped_too_many(state["skipped"], state["steps"], remedy)
             terms_seen.append(torch.stack([*terms.values(), norm]).detach())
             if state["steps"] % LOG_EVERY == 0:
                 values = torch.stack(terms_seen).mean(0).tolist()

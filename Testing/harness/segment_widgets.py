@@ -30,9 +30,17 @@ _CHANGES = (
 )
 
 
-def _observe(node, events, act):
-    """The node passes on what its segmentation tells, once it has followed itself."""
-    return [(node, node.AddObserver(event, lambda *_: act())) for event in events]
+def _observe_instead(tags, node, events, act):
+    """Tells of another node, or none, from now on, and of what it is now. Returns its observers.
+
+    The node passes on what its segmentation tells, once it has followed itself.
+    """
+    for observed, tag in tags:
+        observed.RemoveObserver(tag)
+    there = [] if node is None else events
+    new = [(node, node.AddObserver(event, lambda *_: act())) for event in there]
+    act()
+    return new
 
 
 class qMRMLSegmentsTableView(qMRMLWidget):
@@ -87,12 +95,9 @@ class qMRMLSegmentsTableView(qMRMLWidget):
         return self._node
 
     def setSegmentationNode(self, node):
-        for observed, tag in self._tags:
-            observed.RemoveObserver(tag)
-        self._node, self._tags = node, []
-        if node is not None:
-            self._tags = _observe(node, (node.DisplayModifiedEvent, *_CHANGES), self._fill)
-        self._fill()
+        self._node = node
+        events = (slicer.vtkMRMLSegmentationNode.DisplayModifiedEvent, *_CHANGES)
+        self._tags = _observe_instead(self._tags, node, events, self._fill)
 
     def selectedSegmentIDs(self):
         rows = {index.row() for index in self._table.selectionModel().selectedRows()}
@@ -180,13 +185,9 @@ class qMRMLSegmentationShow3DButton(QPushButton):
         return self._node
 
     def setSegmentationNode(self, node):
-        for observed, tag in self._tags:
-            observed.RemoveObserver(tag)
-        self._node, self._tags = node, []
-        if node is not None:
-            events = (*_CHANGES, slicer.vtkSegmentation.ContainedRepresentationNamesModified)
-            self._tags = _observe(node, events, self._follow)
-        self._follow()
+        self._node = node
+        events = (*_CHANGES, slicer.vtkSegmentation.ContainedRepresentationNamesModified)
+        self._tags = _observe_instead(self._tags, node, events, self._follow)
 
     def _follow(self):
         segmentation = self._node.GetSegmentation() if self._node else None

@@ -8,7 +8,7 @@ import slicer
 import vtk
 
 from Testing.harness.application import proven_module
-from Testing.panel.panel_in_slicer import ObedientWorker, click, let_it_look, with_prior
+from Testing.panel.driving import ObedientWorker, click, let_it_look, with_prior
 from Testing.scene.made_up import add_volume, agree, in_node, ras_of
 
 LAST = (8, 30, 14)

@@ -10,7 +10,7 @@ from HiDiffRefineLib.dicom.read_seg import read_seg
 from HiDiffRefineLib.dicom.series import read_series
 from Testing.dicom.made_up import write_volume
 from Testing.harness.application import proven_module
-from Testing.panel.panel_in_slicer import ObedientWorker, click, with_prior
+from Testing.panel.driving import ObedientWorker, click, with_prior
 from Testing.scene.made_up import add_volume, agree, in_node
 from Testing.slicer_checks import outcomes
 

@@ -7,7 +7,7 @@ from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.scene.segmentation_nodes import mask_in
 from Testing.harness.application import proven_module
 from Testing.harness.views import SliceView
-from Testing.panel.panel_in_slicer import place_point, with_prior
+from Testing.panel.driving import place_point, with_prior
 from Testing.scene.made_up import SHAPE, agree, in_node, ras_of
 from Testing.slicer_checks import outcomes
 

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QLabel
 
 from Testing.harness.application import proven_module
 from Testing.harness.views import SliceView
-from Testing.panel.panel_in_slicer import ObedientWorker, click, with_prior
+from Testing.panel.driving import ObedientWorker, click, with_prior
 from Testing.scene.made_up import add_transform, add_volume, agree, in_node, ras_of
 from Testing.slicer_checks import outcomes
 

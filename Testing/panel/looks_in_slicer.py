@@ -8,7 +8,7 @@ from HiDiffRefineLib.geometry.boxes import whole_box
 from HiDiffRefineLib.scene.segmentation_nodes import mask_in, segment_ids
 from Testing.harness.application import proven_module
 from Testing.harness.segment_widgets import EYE, NAME, STATUS
-from Testing.panel.panel_in_slicer import click, place_point, with_prior
+from Testing.panel.driving import click, place_point, with_prior
 from Testing.scene.made_up import add_volume, cube, in_node, paint
 from Testing.slicer_checks import outcomes
 

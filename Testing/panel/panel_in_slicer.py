@@ -10,47 +10,13 @@ import vtk
 from HiDiffRefineLib.inference.extents import ANSWER, LEVELS
 from HiDiffRefineLib.scene.segmentation_nodes import label_of
 from Testing.harness.application import proven_module
+from Testing.panel.driving import click, let_it_look, place_point, with_prior
 from Testing.scene.made_up import add_volume, agree, cube, in_node, paint, ras_of
-from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes
 
 
 def main() -> dict[str, str]:
     return outcomes(globals(), proven_module)
-
-
-class ObedientWorker:
-    """Stands in for the worker process."""
-
-    def models(self, name, device, mode):
-        return ObedientModels()
-
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
-
-
-def with_prior(running):
-    """A made-up head, segmented by the obedient model."""
-    running.editor.worker = ObedientWorker()
-    add_volume(slicer.mrmlScene)
-    running.wait()
-    running.ui.segmentButton.click()
-    running.wait()
-    return running.editor.session
-
-
-def click(running, kji, positive=True):
-    place_point(running, kji, positive)
-    running.wait()
-
-
-def place_point(running, kji, positive=True):
-    session = running.editor.session
-    node = session.hint_nodes.positive if positive else session.hint_nodes.negative
-    node.AddControlPointWorld(vtk.vtkVector3d(*ras_of(session, kji)))
 
 
 def check_nothing_can_be_pressed_before_there_is_a_volume(running, folder):
@@ -411,11 +377,6 @@ def check_a_folder_that_takes_no_journal_is_told_and_stops_nothing(running, fold
     assert "would not survive a crash" in running.ui.messageLabel.text
     click(running, (8, 25, 14))
     assert in_node(session)[8, 25, 14] and agree(session)
-
-
-def let_it_look(running):
-    for _ in range(2):
-        running.jobs.tick()
 
 
 def segment_of(session, segment_id):

@@ -13,7 +13,7 @@ import slicer.util
 from PySide6.QtWidgets import QApplication
 
 from Testing.harness.application import answer_proof, proven_module
-from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
+from Testing.panel.driving import ObedientWorker, with_prior
 from Testing.slicer_checks import outcomes
 
 GOOD = {"wrong": [], "torch": "2.5.1+cu121", "gpu": "made-up GPU", "free": 2**30, "total": 2**31}

@@ -21,7 +21,7 @@ from HiDiffRefineLib.errors import WorkerError
 from HiDiffRefineLib.scene.observers import Observers
 from Testing.harness.application import proven_module
 from Testing.harness.segment_widgets import EYE, NAME, STATUS
-from Testing.panel.panel_in_slicer import ObedientWorker, with_prior
+from Testing.panel.driving import ObedientWorker, with_prior
 from Testing.scene.made_up import SHAPE, add_transform, add_volume, agree, paint, ras_of, segment_editor
 from Testing.scene.obedient import ObedientModels
 from Testing.slicer_checks import outcomes

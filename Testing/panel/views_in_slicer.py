@@ -4,7 +4,7 @@ import slicer
 
 from Testing.harness.application import running_module
 from Testing.harness.views import SliceView
-from Testing.panel.panel_in_slicer import with_prior
+from Testing.panel.driving import with_prior
 from Testing.scene.made_up import add_volume, agree, in_node, ras_of
 from Testing.slicer_checks import outcomes
 

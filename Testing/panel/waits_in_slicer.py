@@ -7,7 +7,7 @@ import slicer
 import slicer.util
 
 from Testing.harness.application import proven_module
-from Testing.panel.panel_in_slicer import ObedientWorker, click, place_point
+from Testing.panel.driving import ObedientWorker, click, place_point
 from Testing.scene.made_up import add_volume, agree, paint, ras_of
 from Testing.slicer_checks import outcomes
 
